@@ -1,0 +1,44 @@
+# make demo, make test: each does its own set-up in .venv. See README.md.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROVIDERS := -e providers/openai -e providers/compatible -e providers/local
+
+.PHONY: demo test test-fast check format docs clean
+
+demo: $(VENV)/.demo
+	$(BIN)/synthtutor models pull smollm2-135m
+	$(BIN)/synthtutor generate misconception --model local/smollm2-135m -n 4 --controls 2 --out runs/demo
+	$(BIN)/synthtutor validate runs/demo/finetune.jsonl || true
+
+test: $(VENV)/.dev
+	$(BIN)/synthtutor models pull smollm2-135m
+	bash tests/export/install_validators.sh
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .tools dist build runs/demo
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml providers/*/pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e . -e providers/local
+	touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml providers/*/pyproject.toml tests/requirements.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt -e ".[data]" $(PROVIDERS) -e examples/plugin
+	touch $@

@@ -1,0 +1,79 @@
+"""All commands, and what every one of them shares: exit codes, one line for each error.
+
+Exit codes: 0 done · 1 faults found · 2 wrong use or configuration · 3 stopped with work left (run
+it again) · 4 more rows failed than allowed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from synthtutor.cli.export import export
+from synthtutor.cli.generate import generate
+from synthtutor.cli.judge import judge
+from synthtutor.cli.models import models
+from synthtutor.cli.show import providers, recipes, rubrics
+from synthtutor.cli.status import status
+from synthtutor.cli.validate import validate
+from synthtutor.errors import JournalError, SynthtutorError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="synthtutor",
+    help="Training data for AI tutors: generated, judged, priced and exported.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(generate)
+app.command()(status)
+app.command()(judge)
+app.command()(export)
+app.command()(validate)
+app.add_typer(recipes, name="recipes")
+app.add_typer(providers, name="providers")
+app.add_typer(rubrics, name="rubrics")
+app.add_typer(models, name="models")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"synthtutor {version('synthtutor')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    """Training data for AI tutors: generated, judged, priced and exported."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command's exit code; errors are one line on stderr, never a traceback."""
+    try:
+        code = app(list(arguments), standalone_mode=False)
+    except typer.Abort:
+        return 3
+    except typer.TyperException as error:
+        show = getattr(error, "show", None)  # usage errors know how to show their usage
+        if show is not None:
+            show()
+        else:
+            print(f"synthtutor: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except JournalError as error:
+        print(f"synthtutor: {error}", file=sys.stderr)  # noqa: T201
+        return 3 if "nothing more is asked" in str(error) else 2
+    except SynthtutorError as error:
+        print(f"synthtutor: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,54 @@
+"""The run that a folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synthtutor.config import RunConfig
+    from synthtutor.journal import Reading
+    from synthtutor.outputs import Summary
+
+__all__ = ["journal_of", "saved_config", "summary_of"]
+
+
+@contextmanager
+def journal_of(folder: Path) -> Iterator[Reading]:
+    """The folder's journal, to read; also while a run writes it."""
+    from synthtutor.journal import Reading
+
+    reading = Reading.open(folder / "journal.sqlite")
+    try:
+        yield reading
+    finally:
+        reading.close()
+
+
+def saved_config(folder: Path) -> RunConfig:
+    """The configuration of the folder's run."""
+    from synthtutor.config import RunConfig
+
+    return RunConfig.load(folder / "run.yaml")
+
+
+def summary_of(reading: Reading, config: RunConfig) -> Summary:
+    """The summary of a run that is over, or as far as it has come."""
+    from synthtutor.outputs import summarise
+    from synthtutor.runs import find_recipe
+
+    recipe = find_recipe(config.recipe)
+    models = {
+        role: config.models.get(role) or config.models.get("default") for role in recipe.roles
+    }
+    last = reading.last_pass()
+    return summarise(
+        reading,
+        recipe=recipe,
+        complete=bool(last and last["complete"]),
+        judge_is_writer="judge" in models and models["judge"] == models.get("writer"),
+        demonstration_models=reading.demonstration_models(),
+        prices={},
+    )

@@ -1,0 +1,188 @@
+"""``synthtutor recipes|providers|rubrics``: what is installed, and one of them in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["providers", "recipes", "rubrics"]
+
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Name = Annotated[str, typer.Argument(help="Its name.")]
+
+recipes = typer.Typer(help="List the recipes, or show one.", invoke_without_command=True)
+providers = typer.Typer(help="List the providers, or show one.", invoke_without_command=True)
+rubrics = typer.Typer(
+    help="List, show, check and convert rubric packs.", invoke_without_command=True
+)
+
+
+def _print(value: object, as_json: bool, lines: list[str]) -> None:
+    if as_json:
+        import orjson
+
+        typer.echo(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode())
+    else:
+        typer.echo("\n".join(lines))
+
+
+def _table(pairs: list[tuple[str, str]]) -> list[str]:
+    width = max((len(name) for name, _ in pairs), default=0)
+    return [f"{name:<{width}}  {what}" for name, what in pairs]
+
+
+@recipes.callback()
+def _recipes(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_recipes(False)
+
+
+@recipes.command("list")
+def list_recipes(json: Json = False) -> int:
+    """List the installed recipes."""
+    from synthtutor.plugins import installed
+    from synthtutor.runs import find_recipe
+
+    pairs = [(name, find_recipe(name).summary) for name in sorted(installed("recipes"))]
+    _print(dict(pairs), json, _table(pairs))
+    return 0
+
+
+@recipes.command("show")
+def show_recipe(name: Name, json: Json = False) -> int:
+    """Show a recipe: its roles, rubric, modes, options and prompts."""
+    from synthtutor.prompts import BUILTIN
+    from synthtutor.runs import find_recipe
+
+    found = find_recipe(name)
+    own = BUILTIN / found.name
+    value: dict[str, Any] = {
+        "name": found.name,
+        "summary": found.summary,
+        "roles": list(found.roles),
+        "rubric": found.rubric,
+        "modes": list(found.modes),
+        "options": dict(found.options),
+        "prompts": sorted(str(path.relative_to(BUILTIN)) for path in own.glob("*.j2")),
+    }
+    lines = _table([(key, _joined(entry)) for key, entry in value.items() if entry])
+    lines.append(
+        f"\nprompts are in {own}; copy one into a folder of yours and give --prompts FOLDER"
+    )
+    _print(value, json, lines)
+    return 0
+
+
+def _joined(entry: object) -> str:
+    if isinstance(entry, dict):
+        return "; ".join(f"{name}: {what}" for name, what in entry.items())
+    return ", ".join(map(str, entry)) if isinstance(entry, list) else str(entry)
+
+
+@providers.callback()
+def _providers(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_providers(False)
+
+
+@providers.command("list")
+def list_providers(json: Json = False) -> int:
+    """List the installed providers."""
+    from synthtutor.plugins import installed
+
+    pairs = [
+        (name, f"{point.dist.name} {point.dist.version}" if point.dist else "")
+        for name, point in sorted(installed("providers").items())
+    ]
+    _print(dict(pairs), json, _table(pairs))
+    return 0
+
+
+@providers.command("show")
+def show_provider(name: Name, json: Json = False) -> int:
+    """Show what a provider says of itself."""
+    import inspect
+
+    from synthtutor.plugins import load
+
+    found = load("providers", name)
+    text = inspect.getdoc(found) or ""
+    _print({"name": name, "about": text}, json, [name, "", text])
+    return 0
+
+
+@rubrics.callback()
+def _rubrics(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_rubrics(False)
+
+
+@rubrics.command("list")
+def list_rubrics(json: Json = False) -> int:
+    """List the rubric packs."""
+    from synthtutor.rubric import builtin_packs, load_rubric
+
+    pairs = [(name, load_rubric(name).about or "") for name in builtin_packs()]
+    _print(dict(pairs), json, _table(pairs))
+    return 0
+
+
+@rubrics.command("show")
+def show_rubric(name: Name, json: Json = False) -> int:
+    """Show a pack: its rule and each criterion with its weight."""
+    from synthtutor.rubric import load_rubric
+
+    rubric = load_rubric(name)
+    lines = [
+        f"{rubric.id} version {rubric.version}: {rubric.about}",
+        f"keep if {rubric.scoring.keep_if}",
+        "",
+    ]
+    lines += [f"{c.weight:+d}  {c.id}: {c.text}" for c in rubric.criteria]
+    _print(rubric.model_dump(mode="json"), json, lines)
+    return 0
+
+
+@rubrics.command("lint")
+def lint_rubric(name: Name, json: Json = False) -> int:
+    """Check a pack's wording and balance. Exit 1 where something is found."""
+    from synthtutor.lint import lint
+    from synthtutor.rubric import load_rubric
+
+    faults = [str(fault) for fault in lint(load_rubric(name))]
+    _print(faults, json, faults or [f"{name}: nothing found"])
+    return 1 if faults else 0
+
+
+@rubrics.command("import")
+def import_rubric(
+    file: Annotated[Path, typer.Argument(help="A TutorBench-style RUBRICS JSON file.")],
+) -> int:
+    """Print the criteria of a RUBRICS JSON file as the criteria of a pack, in YAML."""
+    import yaml
+
+    from synthtutor.errors import ConfigError
+    from synthtutor.tutorbench import from_tutorbench
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from None
+    criteria = [c.model_dump(mode="json", exclude_defaults=True) for c in from_tutorbench(text)]
+    typer.echo(yaml.safe_dump({"criteria": criteria}, sort_keys=False, allow_unicode=True))
+    return 0
+
+
+@rubrics.command("export")
+def export_rubric(name: Name) -> int:
+    """Print a pack as TutorBench-style RUBRICS JSON."""
+    import orjson
+
+    from synthtutor.rubric import load_rubric
+    from synthtutor.tutorbench import to_tutorbench
+
+    value = to_tutorbench(load_rubric(name).criteria)
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    return 0

@@ -1,0 +1,106 @@
+"""The closing summary: what was made, what was dropped and why, what it took, where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from synthtutor.export.faults import Report
+    from synthtutor.outputs import Summary
+
+__all__ = ["money", "print_summary"]
+
+Say = Callable[..., None]
+
+_FILES = {
+    "finetune.jsonl": "the kept conversations, OpenAI chat fine-tuning format",
+    "samples.jsonl": "the kept samples with verdicts and lineage",
+    "rejected.jsonl": "the others, with reasons",
+    "statistics.json": "rates, coverage, lengths, account",
+    "journal.sqlite": "every paid reply: the truth that the rest is made from",
+}
+
+
+def print_summary(
+    console: Console, summary: Summary, folder: Path, validation: Report | None = None
+) -> None:
+    """Print it, with what the validator says of the fine-tuning file where it was just written."""
+
+    def say(text: str = "", style: str | None = None) -> None:
+        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+    made, kept = summary.made, summary.kept
+    say()
+    share = f" ({kept / made:.0%})" if made else ""
+    say(f"{summary.recipe}: {made:,} samples made, {kept:,} kept{share}", "bold")
+    dropped = [
+        f"{summary.outcomes[name]:,} {name}"
+        for name in ("rejected", "undetermined", "failed")
+        if summary.outcomes.get(name)
+    ]
+    if dropped:
+        say(f"  dropped: {', '.join(dropped)}; most often because")
+        for reason, count in list(summary.reasons)[:5]:
+            say(f"    {count:>5,} × {reason[:160]}")
+    if summary.cells:
+        say(f"  coverage: {summary.cells_filled} of {summary.cells} subject × misconception cells")
+    _controls(say, summary)
+    _account(say, summary)
+    _warnings(say, summary)
+    say(f"  files in {folder}:")
+    for name, what in _FILES.items():
+        if (folder / name).exists():
+            say(f"    {name:<16} {what}")
+    if validation is not None:
+        verdict = "valid" if validation.ok else f"{validation.errors} faults"
+        say(f"  finetune.jsonl: {validation.lines:,} lines, {verdict}")
+        for fault in validation.faults[:3]:
+            say(f"    {fault}")
+
+
+def money(dollars: float, unpriced_calls: int = 0) -> str:
+    """Dollars as people write them; calls without a known price are said, never counted as 0."""
+    amount = f"${dollars:.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4f}"
+    return f"{amount} + {unpriced_calls:,} calls of unknown price" if unpriced_calls else amount
+
+
+def _controls(say: Say, summary: Summary) -> None:
+    controls = summary.controls
+    if controls.planted:
+        line = f"  judge: caught {controls.caught} of {controls.planted} planted defects"
+        if controls.unanswered:
+            line += f" ({controls.unanswered} unanswered)"
+        if controls.sound:
+            line += f", kept {controls.sound_kept} of {controls.sound} sound replies"
+        say(line)
+
+
+def _account(say: Say, summary: Summary) -> None:
+    cached = f" ({summary.cached_tokens:,} cached)" if summary.cached_tokens else ""
+    say(
+        f"  paid: {summary.calls:,} calls · {summary.input_tokens:,} input{cached} + "
+        f"{summary.output_tokens:,} output tokens · "
+        f"{money(summary.cost_usd, summary.unpriced_calls)}"
+    )
+    for entry in summary.account:
+        kind = "" if entry["kind"] == "sample" else f" ({entry['kind']})"
+        say(
+            f"    {entry['role']}{kind}, {entry['model']}, {entry['stage']}: "
+            f"{entry['calls']:,} calls, {entry['input_tokens']:,} + {entry['output_tokens']:,} tokens"
+        )
+
+
+def _warnings(say: Say, summary: Summary) -> None:
+    if summary.judge_is_writer:
+        say("  note: the judge is the writer; give another one with --model judge=provider/model")
+    if summary.demonstration_models:
+        say(
+            f"  note: {', '.join(summary.demonstration_models)} shows the machinery and writes "
+            "nonsense: do not train on this. For real samples change one word: "
+            "--model openai/gpt-5-mini",
+            "bold",
+        )

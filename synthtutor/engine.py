@@ -1,0 +1,310 @@
+"""Many samples at once, each recorded as soon as it is finished.
+
+One task group owns every sample's task. Rows are read one at a time, only when there is room for
+another sample, so memory does not grow with their number. A sample fails alone: whatever its
+recipe raises becomes its recorded reason. Only what would fail every row (a bad key, an unknown
+model, a broken journal) stops the run, and even then paid calls land first: stopping means that
+no new call is admitted, samples that wait are cancelled, and samples whose call is under way get
+to commit it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Generic, TypeVar
+
+import orjson
+
+from synthtutor.errors import (
+    BudgetExceeded,
+    ConfigError,
+    InvalidOutput,
+    JournalError,
+    Rejected,
+    Retryable,
+    SynthtutorError,
+    Unauthorized,
+)
+from synthtutor.journal import SampleRecord
+from synthtutor.messages import Request, Response
+from synthtutor.provider import Capabilities, Provider
+from synthtutor.session import RunContext, Session
+from synthtutor.sources import BadRow, Occurrences, canonical
+from synthtutor.tutoring import Sample
+
+__all__ = ["Engine", "Finished", "Gate", "Progress", "Stop"]
+
+Row = TypeVar("Row")
+RecipeFunction = Callable[[Session, Row], Awaitable[Sample]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A sample that is done. ``body`` is what the files will hold of it."""
+
+    outcome: str
+    reason: str
+    body: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counts while a run goes on; read them at any time."""
+
+    total: int | None = None
+    kept: int = 0
+    rejected: int = 0
+    undetermined: int = 0
+    failed: int = 0
+    waiting: int = 0
+    latest: str = ""
+
+    @property
+    def done(self) -> int:
+        """Samples that have an outcome."""
+        return self.kept + self.rejected + self.undetermined + self.failed
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """One sample under way: its task, and how many of its calls are at a provider right now."""
+
+    task: asyncio.Task[None]
+    calls: int = 0
+
+
+_flight: ContextVar[_Flight] = ContextVar("flight")
+
+
+class Stop:
+    """The run's brake. ``reason`` is None while it runs."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.error: SynthtutorError | None = None
+        self._flights: set[_Flight] = set()
+        self._feeder: asyncio.Task[Any] | None = None
+
+    def request(self, reason: str, error: SynthtutorError | None = None) -> None:
+        """Admit nothing more and let paid calls land. The first reason given is the one kept."""
+        if self.reason is not None:
+            return
+        self.reason, self.error = reason, error
+        for flight in [flight for flight in self._flights if flight.calls == 0]:
+            flight.task.cancel()
+
+    def now(self) -> None:
+        """Drop the calls under way too; what was answered is already on its way to the journal."""
+        self.request("interrupted")
+        for flight in list(self._flights):
+            flight.task.cancel()
+
+    def admit(self, _sample: bytes = b"") -> None:
+        """Raise CancelledError where no new call may be made."""
+        if self.reason is not None:
+            raise asyncio.CancelledError(self.reason)
+
+    @contextmanager
+    def flying(self, task: asyncio.Task[None]) -> Iterator[None]:
+        """Know of a sample for as long as it is under way."""
+        flight = _Flight(task)
+        token = _flight.set(flight)
+        self._flights.add(flight)
+        try:
+            yield
+        finally:
+            self._flights.discard(flight)
+            _flight.reset(token)
+
+
+class Gate:
+    """The innermost wrapper: the last look before a call is sent, and the count of those that are."""
+
+    def __init__(self, provider: Provider, stop: Stop) -> None:
+        self._provider = provider
+        self._stop = stop
+
+    async def complete(self, request: Request) -> Response:
+        """The provider's reply; a stopped run sends nothing more."""
+        self._stop.admit()
+        flight = _flight.get(None)
+        if flight is None:
+            return await self._provider.complete(request)
+        flight.calls += 1
+        try:
+            return await self._provider.complete(request)
+        finally:
+            flight.calls -= 1
+            if self._stop.reason is not None and flight.calls == 0:
+                # Delivered at the sample's next wait: by then the reply is with the journal.
+                flight.task.cancel()
+
+    def capabilities(self, model: str) -> Capabilities:
+        """The provider's."""
+        return self._provider.capabilities(model)
+
+    async def aclose(self) -> None:
+        """Close the provider."""
+        await self._provider.aclose()
+
+
+@dataclass(slots=True)
+class Engine(Generic[Row]):
+    """Runs ``function`` over rows. ``kind`` tells samples from controls in the journal.
+
+    A ``dry`` one records nothing. ``max_failed`` is the share of failed rows (0 to 1) beyond which the run stops, looked at from
+    ``judge_after`` finished rows on.
+    """
+
+    name: str
+    function: RecipeFunction[Row]
+    context: RunContext
+    stop: Stop
+    kind: str = "sample"
+    samples_in_flight: int = 64
+    max_failed: float = 0.5
+    judge_after: int = 20
+    dry: bool = False
+    progress: Progress = field(default_factory=Progress)
+    on_finished: Callable[[Finished], None] | None = None
+
+    async def run(self, rows: Iterable[Row | BadRow]) -> None:
+        """Until the rows or the run are at their end. What stopped it early is in ``stop``."""
+        slots = asyncio.Semaphore(self.samples_in_flight)
+        with Occurrences() as occurrences:
+            async with asyncio.TaskGroup() as group:
+                for position, row in enumerate(self._admitted(rows)):
+                    await slots.acquire()
+                    if self.stop.reason is not None:
+                        break
+                    sample = self._sample_id(row, occurrences)
+                    self.progress.waiting += 1
+                    task = group.create_task(self._sample(row, sample, position))
+                    task.add_done_callback(lambda _: slots.release())
+
+    def _admitted(self, rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
+        try:
+            yield from rows
+        except SynthtutorError as error:
+            self.stop.request("the rows cannot be read", error)
+
+    def _sample_id(self, row: Row | BadRow, occurrences: Occurrences) -> bytes:
+        """16 bytes from the recipe's name and the row's content; equal rows count up."""
+        content = blake2b(
+            self.name.encode() + b"\0" + self.kind.encode() + b"\0" + canonical(row), digest_size=16
+        ).digest()
+        nth = occurrences.count(content)
+        if nth == 0:
+            return content
+        return blake2b(content + nth.to_bytes(8, "big"), digest_size=16).digest()
+
+    async def _sample(self, row: Row | BadRow, sample: bytes, position: int) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # a coroutine runs in a task
+        try:
+            with self.stop.flying(task):
+                finished = await self._made(row, sample)
+            if finished is not None and not self.dry:
+                await self._record(finished, sample, position)
+        except JournalError as error:
+            self.stop.request("the journal cannot be written", error)
+        finally:
+            self.progress.waiting -= 1
+
+    async def _made(self, row: Row | BadRow, sample: bytes) -> Finished | None:
+        """The finished sample, or None where the run stops instead."""
+        if isinstance(row, BadRow):
+            return _failure(sample, row.reason, {"row": row.where})
+        session = Session(self.context, sample, kind=self.kind)
+        try:
+            made = await self.function(session, row)
+        except Exception as error:  # the engine's boundary: a sample fails alone
+            return self._failed(_cause(error), session)
+        metadata = {
+            **made.metadata,
+            "outcome": made.outcome,
+            "reasons": list(made.reasons),
+            "lineage": {"recipe": self.name, **session.lineage()},
+        }
+        messages = [{"role": m.role, "content": m.content} for m in made.messages]
+        body = {"id": sample.hex(), "messages": messages, "metadata": metadata}
+        return Finished(made.outcome, "; ".join(made.reasons), body)
+
+    def _failed(self, error: BaseException, session: Session) -> Finished | None:
+        if isinstance(error, BudgetExceeded):
+            self.stop.request("budget", error)
+            return None
+        if isinstance(error, Unauthorized | ConfigError | JournalError) or (
+            isinstance(error, Rejected) and error.reason == "model"
+        ):
+            self.stop.request("failed", error)
+            return None
+        extra: dict[str, Any] = {"lineage": {"recipe": self.name, **session.lineage()}}
+        if isinstance(error, InvalidOutput):
+            extra["text"] = error.text
+        return _failure(session.sample, _reason(error), extra)
+
+    async def _record(self, finished: Finished, sample: bytes, position: int) -> None:
+        await self.context.journal.finish(
+            SampleRecord(
+                sample=sample,
+                kind=self.kind,
+                position=position,
+                outcome=finished.outcome,
+                reason=finished.reason,
+                body=orjson.dumps(finished.body),
+            )
+        )
+        progress = self.progress
+        setattr(progress, finished.outcome, getattr(progress, finished.outcome) + 1)
+        if finished.outcome == "kept" and finished.body["messages"]:
+            progress.latest = finished.body["messages"][-1]["content"][:120]
+        if self.on_finished is not None:
+            self.on_finished(finished)
+        self._look_at_failures(finished)
+
+    def _look_at_failures(self, finished: Finished) -> None:
+        progress = self.progress
+        hopeless = progress.failed == progress.done >= 5
+        if finished.outcome == "failed" and (
+            (progress.done >= self.judge_after or hopeless)
+            and progress.failed > self.max_failed * progress.done
+        ):
+            self.stop.request(
+                f"too many failures: {progress.failed} of {progress.done} rows failed, "
+                f"the last because {finished.reason}"
+            )
+
+
+def _failure(sample: bytes, reason: str, extra: dict[str, Any]) -> Finished:
+    metadata = {"outcome": "failed", "reasons": [reason], **extra}
+    return Finished("failed", reason, {"id": sample.hex(), "messages": [], "metadata": metadata})
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error that matters: of a group's, one that stops the run before one that fails a row."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    causes = [_cause(inner) for inner in error.exceptions]
+    fatal = (Unauthorized, ConfigError, JournalError, BudgetExceeded)
+    return next((cause for cause in causes if isinstance(cause, fatal)), causes[0])
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, InvalidOutput):
+        return f"{error.kind}: {error}"
+    if isinstance(error, Rejected):
+        return f"rejected ({error.reason}): {error}"
+    if isinstance(error, Retryable):
+        return f"unavailable: {error}"
+    if isinstance(error, SynthtutorError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"the recipe raised {type(error).__name__}: {error}{where}"

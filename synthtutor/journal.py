@@ -1,0 +1,451 @@
+"""The run's one durable file: every paid reply, every finished sample.
+
+Why it is built the way it is:
+
+* One writer thread owns the only writing connection. Whoever puts a record waits for the commit
+  that holds it, and everything that arrived while the last commit ran goes into the next one
+  (group commit): with hundreds of calls in flight one fsync serves dozens of replies.
+* WAL with synchronous=FULL: `kill -9` and power loss lose only what was not yet answered or not
+  yet committed; readers (status, a viewer) never wait for the writer.
+* An advisory lock on a file beside the journal makes a second owner impossible; the kernel drops
+  it with the process, so no stale lock ever needs cleaning.
+* A ballast file keeps space aside. When the disk fills up, it is given back, the waiting replies
+  are committed into the space it leaves, and the run stops: what was paid is kept even then.
+* No clock decides anything: ``at`` is only for people. Order is the rowid's, durations are
+  monotonic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from synthtutor.errors import JournalError
+from synthtutor.messages import Response, Usage
+
+if os.name == "nt":
+    import msvcrt
+else:
+    import fcntl
+
+__all__ = ["Call", "Journal", "Reading", "Replay", "SampleRecord"]
+
+FORMAT = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS passes(
+    pass INTEGER PRIMARY KEY, at REAL NOT NULL, configuration TEXT NOT NULL,
+    complete INTEGER NOT NULL DEFAULT 0, retries INTEGER NOT NULL DEFAULT 0,
+    rate_limited INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS calls(
+    id INTEGER PRIMARY KEY, key BLOB NOT NULL, sample BLOB NOT NULL, pass INTEGER NOT NULL,
+    kind TEXT NOT NULL, role TEXT NOT NULL, stage TEXT NOT NULL, model TEXT NOT NULL,
+    request BLOB NOT NULL, response BLOB NOT NULL, finish TEXT NOT NULL,
+    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL, cost_usd REAL, seconds REAL NOT NULL, at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS calls_by_sample ON calls(sample);
+CREATE TABLE IF NOT EXISTS samples(
+    sample BLOB PRIMARY KEY, kind TEXT NOT NULL, position INTEGER NOT NULL, pass INTEGER NOT NULL,
+    outcome TEXT NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS samples_in_order ON samples(kind, position);
+"""
+_PUT_CALL = "INSERT INTO calls VALUES (NULL" + ", ?" * 18 + ")"
+_PUT_SAMPLE = "INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One paid reply with what it answers. ``seconds`` is how long it took."""
+
+    key: bytes
+    sample: bytes
+    kind: str
+    role: str
+    stage: str
+    model: str
+    request: bytes
+    response: Response
+    cost_usd: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A journaled reply: its raw JSON, read only when it is asked for."""
+
+    data: bytes
+    cost_usd: float | None
+
+    @property
+    def response(self) -> Response:
+        """The reply."""
+        return Response.from_json(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRecord:
+    """One finished sample. ``body`` is its JSON; ``outcome`` kept, rejected, undetermined or failed."""
+
+    sample: bytes
+    kind: str
+    position: int
+    outcome: str
+    reason: str
+    body: bytes
+
+
+_Write = tuple[str, tuple[Any, ...]]
+
+
+class Journal:
+    """The journal of one run. Open it with ``async with Journal(path)``.
+
+    Reading is for the thread that opened it.
+    """
+
+    def __init__(self, path: Path, *, ballast_bytes: int = 4 << 20) -> None:
+        self.path = path
+        self._ballast = path.with_name("journal.ballast")
+        self._ballast_bytes = ballast_bytes
+        self._queue: queue.SimpleQueue[tuple[_Write, asyncio.Future[None]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._broken: JournalError | None = None
+        self._pass = 0
+        self._fresh = True
+
+    async def __aenter__(self) -> Self:
+        self._lock = _lock(self.path.with_name("journal.lock"))
+        try:
+            writer = self._connect()
+            self._reader = _reading(self.path)
+            _fill(self._ballast, self._ballast_bytes)
+        except (OSError, sqlite3.Error) as error:
+            os.close(self._lock)
+            raise JournalError(f"{self.path}: {error}") from error
+        except JournalError:
+            os.close(self._lock)
+            raise
+        self._fresh = self._one("SELECT 1 FROM calls LIMIT 1") is None
+        self._pass = int((self._one("SELECT max(pass) FROM passes") or [0])[0] or 0)
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._write_all, args=(writer,), name="journal")
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Commit what is waiting, whatever else happens, and let go of the file."""
+        self._reader.close()  # before the writer, so that the last to close folds the WAL in
+        self._queue.put(None)
+        await asyncio.shield(asyncio.to_thread(self._thread.join))
+        self._ballast.unlink(missing_ok=True)
+        os.close(self._lock)
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────
+
+    async def begin(self, configuration: str) -> int:
+        """Start a pass (one execution of the run's command); returns its number, from 1."""
+        self._pass += 1
+        await self._write(
+            "INSERT INTO passes(pass, at, configuration) VALUES (?, ?, ?)",
+            (self._pass, time.time(), configuration),
+        )
+        return self._pass
+
+    async def end(self, *, complete: bool, retries: int, rate_limited: int, seconds: float) -> None:
+        """Close the pass. After a complete one, samples that it did not make are no longer read."""
+        await self._write(
+            "UPDATE passes SET complete = ?, retries = ?, rate_limited = ?, seconds = ? "
+            "WHERE pass = ?",
+            (int(complete), retries, rate_limited, seconds, self._pass),
+        )
+
+    async def put(self, call: Call) -> None:
+        """Record a paid reply; returns after the commit that holds it.
+
+        Once called, the record lands even when the caller is cancelled while it waits.
+        Raises JournalError where it cannot be written.
+        """
+        usage = call.response.usage
+        await self._write(
+            _PUT_CALL,
+            (
+                call.key, call.sample, self._pass, call.kind, call.role, call.stage, call.model,
+                call.request, call.response.to_json(), call.response.finish,
+                usage.input_tokens, usage.output_tokens, usage.cache_read_tokens,
+                usage.cache_write_tokens, usage.reasoning_tokens,
+                call.cost_usd, call.seconds, time.time(),
+            ),
+        )  # fmt: skip
+
+    async def finish(self, record: SampleRecord) -> None:
+        """Record a finished sample in place of the one of an earlier pass."""
+        await self._write(
+            _PUT_SAMPLE,
+            (
+                record.sample, record.kind, record.position, self._pass,
+                record.outcome, record.reason, record.body,
+            ),
+        )  # fmt: skip
+
+    def _write(self, sql: str, values: tuple[Any, ...]) -> asyncio.Future[None]:
+        if self._broken is not None:
+            raise self._broken
+        done = self._loop.create_future()
+        self._queue.put(((sql, values), done))
+        return done
+
+    def _write_all(self, connection: sqlite3.Connection) -> None:
+        """The writer thread: one transaction for everything that is waiting, until told to end."""
+        ending = False
+        while not ending:
+            batch = [self._queue.get()]
+            try:
+                while True:
+                    batch.append(self._queue.get_nowait())
+            except queue.Empty:
+                pass
+            ending = None in batch
+            items = [item for item in batch if item is not None]
+            error = self._commit(connection, [write for write, _ in items])
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(_resolve, [done for _, done in items], error)
+        connection.close()
+
+    def _commit(self, connection: sqlite3.Connection, writes: list[_Write]) -> JournalError | None:
+        if not writes:
+            return None
+        try:
+            _transaction(connection, writes)
+        except sqlite3.Error as first:
+            self._broken = JournalError(f"{self.path}: {first}; nothing more is asked")
+            if not self._ballast.exists():
+                return self._broken
+            self._ballast.unlink(missing_ok=True)
+            try:
+                _transaction(connection, writes)
+            except sqlite3.Error:
+                return self._broken
+        return None
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def broken(self) -> JournalError | None:
+        """Why nothing more can be written, if so; what was put before is committed all the same."""
+        return self._broken
+
+    @property
+    def empty(self) -> bool:
+        """Whether no reply had been journaled when it was opened."""
+        return self._fresh
+
+    def replies(self, sample: bytes) -> dict[bytes, Replay]:
+        """The sample's journaled replies by key; of several for one key, the last."""
+        if self._fresh and self._pass <= 1:
+            return {}
+        rows = self._reader.execute(
+            "SELECT key, response, cost_usd FROM calls WHERE sample = ? ORDER BY id", (sample,)
+        )
+        return {key: Replay(data, cost) for key, data, cost in rows}
+
+    def _one(self, sql: str, *values: object) -> Any:
+        return self._reader.execute(sql, values).fetchone()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, timeout=60
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(_SCHEMA)
+        found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+        if found is None:
+            connection.execute("INSERT INTO meta VALUES ('format', ?)", (str(FORMAT),))
+        elif int(found[0]) != FORMAT:
+            raise JournalError(
+                f"{self.path}: written in format {found[0]}, this version reads {FORMAT}; "
+                "use the version of synthtutor that wrote it"
+            )
+        return connection
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A journal opened to be read only, also while a run writes it."""
+
+    connection: sqlite3.Connection
+
+    @classmethod
+    def open(cls, path: Path) -> Reading:
+        """Raises JournalError where there is no journal to read."""
+        if not path.is_file():
+            raise JournalError(f"{path.parent}: there is no run here (no {path.name})")
+        try:
+            return cls(_reading(path))
+        except sqlite3.Error as error:
+            raise JournalError(f"{path}: {error}") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    def samples(self, kind: str = "sample", *outcomes: str) -> Iterator[bytes]:
+        """The bodies of the current samples in row order, those of ``outcomes`` where given."""
+        chosen = f"AND outcome IN ({','.join('?' * len(outcomes))})" if outcomes else ""
+        rows = self.connection.execute(
+            f"SELECT body FROM samples WHERE kind = ? AND pass >= ? {chosen} "  # noqa: S608
+            "ORDER BY position",
+            (kind, self._floor(), *outcomes),
+        )
+        for (body,) in rows:
+            yield body
+
+    def finished_samples(self) -> set[bytes]:
+        """The ids of the samples that were finished with an answer."""
+        rows = self.connection.execute("SELECT sample FROM samples WHERE outcome != 'failed'")
+        return {sample for (sample,) in rows}
+
+    def outcomes(self, kind: str = "sample") -> Mapping[str, int]:
+        """How many current samples had each outcome."""
+        return dict(
+            self.connection.execute(
+                "SELECT outcome, count(*) FROM samples WHERE kind = ? AND pass >= ? GROUP BY 1",
+                (kind, self._floor()),
+            )
+        )
+
+    def reasons(self, *outcomes: str, most: int = 10) -> list[tuple[str, int]]:
+        """The commonest single reasons for the outcomes, with how many samples have each.
+
+        Criteria of a sample's own (``own.c1``, …) mean something else in each, so they count as one.
+        """
+        marks = ", ".join("?" * len(outcomes))
+        found = (
+            "WITH reason AS (SELECT sample, CASE WHEN value LIKE 'own.%' THEN 'own criteria' || "
+            "substr(value, instr(value || ' ', ' ')) ELSE value END AS text "
+            "FROM samples, json_each(CAST(body AS TEXT), '$.metadata.reasons') "
+            f"WHERE kind = 'sample' AND pass >= ? AND outcome IN ({marks})) "  # marks are ?
+            "SELECT text, count(DISTINCT sample) FROM reason GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?"
+        )
+        return self.connection.execute(found, (self._floor(), *outcomes, most)).fetchall()
+
+    def demonstration_models(self) -> list[str]:
+        """The models in current samples that are marked as not to be trained on."""
+        rows = self.connection.execute(
+            "SELECT DISTINCT model FROM calls JOIN samples USING (sample) WHERE samples.pass >= ? "
+            "AND json_extract(CAST(body AS TEXT), '$.metadata.lineage.demonstration_only')",
+            (self._floor(),),
+        )
+        return sorted(model for (model,) in rows)
+
+    def cells(self) -> int:
+        """How many cells of subject × misconception type the current samples fill."""
+        row = self.connection.execute(
+            "SELECT count(DISTINCT json_extract(CAST(body AS TEXT), '$.metadata.subject') || '|' || "
+            "json_extract(CAST(body AS TEXT), '$.metadata.misconception_type')) FROM samples "
+            "WHERE kind = 'sample' AND pass >= ? AND outcome != 'failed'",
+            (self._floor(),),
+        ).fetchone()
+        return int(row[0])
+
+    def account(self) -> list[dict[str, Any]]:
+        """Calls, tokens, dollars and seconds by kind, role, model and stage: everything ever paid.
+
+        ``cost_usd`` sums the priced calls; ``unpriced`` counts the others.
+        """
+        cursor = self.connection.execute(
+            "SELECT kind, role, model, stage, count(*) AS calls, sum(input_tokens) AS input_tokens, "
+            "sum(cache_read_tokens) AS cache_read_tokens, "
+            "sum(cache_write_tokens) AS cache_write_tokens, sum(output_tokens) AS output_tokens, "
+            "sum(reasoning_tokens) AS reasoning_tokens, total(cost_usd) AS cost_usd, "
+            "sum(cost_usd IS NULL) AS unpriced, "
+            "sum(finish = 'refusal') AS refused, sum(finish = 'length') AS truncated, "
+            "total(seconds) AS seconds FROM calls GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+        )
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def totals(self) -> tuple[int, Usage, float, int]:
+        """Everything ever paid: calls, usage, US dollars, calls without a known price."""
+        row = self.connection.execute(
+            "SELECT count(*), total(input_tokens), total(output_tokens), total(cache_read_tokens), "
+            "total(cache_write_tokens), total(reasoning_tokens), total(cost_usd), "
+            "total(cost_usd IS NULL) FROM calls"
+        ).fetchone()
+        return int(row[0]), Usage(*map(int, row[1:6])), float(row[6]), int(row[7])
+
+    def last_pass(self) -> dict[str, Any] | None:
+        """The newest pass: number, configuration, complete, retries, rate_limited, seconds."""
+        cursor = self.connection.execute("SELECT * FROM passes ORDER BY pass DESC LIMIT 1")
+        row = cursor.fetchone()
+        return (
+            None if row is None else dict(zip([c[0] for c in cursor.description], row, strict=True))
+        )
+
+    def _floor(self) -> int:
+        found = self.connection.execute("SELECT max(pass) FROM passes WHERE complete").fetchone()
+        return int(found[0] or 0)
+
+
+def _transaction(connection: sqlite3.Connection, writes: list[_Write]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for sql, values in writes:
+            connection.execute(sql, values)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _resolve(waiting: list[asyncio.Future[None]], error: JournalError | None) -> None:
+    for done in waiting:
+        if not done.done():
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=60)
+
+
+def _fill(path: Path, size: int) -> None:
+    """Make a file that really occupies ``size`` bytes (a sparse one would keep nothing aside)."""
+    with path.open("wb") as file:
+        block = bytes(1 << 16)
+        for _ in range(0, size, len(block)):
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _lock(path: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if os.name == "nt":
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        owner = os.read(handle, 32).decode(errors="replace").strip()
+        os.close(handle)
+        by = f" (process {owner})" if owner else ""
+        raise JournalError(
+            f"{path.parent}: another run owns this folder{by}; wait for it"
+        ) from None
+    os.ftruncate(handle, 0)
+    os.write(handle, str(os.getpid()).encode())
+    return handle

@@ -1,0 +1,181 @@
+"""From a journal to a run's files and its summary. All of it is derived and can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from synthtutor.export import FORMATS, export
+from synthtutor.export.destination import replacing
+from synthtutor.export.faults import Report
+from synthtutor.export.validate import validate
+from synthtutor.journal import Reading
+from synthtutor.recipes.recipe import Recipe
+from synthtutor.statistics import statistics
+
+__all__ = ["Controls", "Summary", "finished", "summarise", "write_outputs"]
+
+_KEPT = ("kept",)
+_DROPPED = ("rejected", "undetermined", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What the judge did with planted defects (``caught`` of ``planted``) and with sound replies.
+
+    ``unanswered`` are planted defects on which the judge gave no verdict; ``by_defect`` maps each
+    defect to (caught, planted).
+    """
+
+    planted: int = 0
+    caught: int = 0
+    unanswered: int = 0
+    sound: int = 0
+    sound_kept: int = 0
+    by_defect: Mapping[str, tuple[int, int]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run made and what it took, earlier sessions included.
+
+    ``cost_usd`` covers priced calls only; ``unpriced_calls`` counts the rest. ``account`` has one
+    entry per kind, role, model and prompt.
+    """
+
+    recipe: str
+    complete: bool
+    outcomes: Mapping[str, int]
+    reasons: Sequence[tuple[str, int]]
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_usd: float
+    unpriced_calls: int
+    account: Sequence[Mapping[str, Any]]
+    controls: Controls
+    cells_filled: int | None
+    cells: int | None
+    judge_is_writer: bool
+    demonstration_models: Sequence[str]
+    prices: Mapping[str, str]
+
+    @property
+    def made(self) -> int:
+        """Samples with any outcome."""
+        return sum(self.outcomes.values())
+
+    @property
+    def kept(self) -> int:
+        """Samples that are in the fine-tuning file."""
+        return self.outcomes.get("kept", 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {**asdict(self), "made": self.made, "kept": self.kept}
+
+
+def finished(
+    reading: Reading, outcomes: Sequence[str], kind: str = "sample"
+) -> Iterator[dict[str, Any]]:
+    """The samples with one of the outcomes, in the order of their rows."""
+    for body in reading.samples(kind, *outcomes):
+        yield orjson.loads(body)
+
+
+def summarise(
+    reading: Reading,
+    *,
+    recipe: Recipe[Any],
+    complete: bool,
+    judge_is_writer: bool,
+    demonstration_models: Sequence[str],
+    prices: Mapping[str, str],
+) -> Summary:
+    """Fold the journal."""
+    calls, usage, cost, unpriced = reading.totals()
+    return Summary(
+        recipe=recipe.name,
+        complete=complete,
+        outcomes=reading.outcomes(),
+        reasons=reading.reasons(*_DROPPED),
+        calls=calls,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cache_read_tokens,
+        cost_usd=cost,
+        unpriced_calls=unpriced,
+        account=reading.account(),
+        controls=_controls(reading),
+        cells_filled=reading.cells() if recipe.cells else None,
+        cells=recipe.cells,
+        judge_is_writer=judge_is_writer,
+        demonstration_models=demonstration_models,
+        prices=prices,
+    )
+
+
+def write_outputs(reading: Reading, folder: Path, summary: Summary, recipe: Recipe[Any]) -> Report:
+    """Write samples.jsonl, rejected.jsonl, finetune.jsonl and statistics.json into the folder.
+
+    Returns what `validate` says of finetune.jsonl.
+    """
+    for name, outcomes in (("samples", _KEPT), ("rejected", _DROPPED), ("finetune", _KEPT)):
+        export(finished(reading, outcomes), folder / FORMATS[name].name, format=name)
+    report = validate(folder / FORMATS["finetune"].name, strict_roles=recipe.chat_roles)
+    figures = {
+        **statistics(finished(reading, (*_KEPT, *_DROPPED)), cells=recipe.cells),
+        "complete": summary.complete,
+        "controls": asdict(summary.controls),
+        "judge_is_writer": summary.judge_is_writer,
+        "demonstration_models": list(summary.demonstration_models),
+        "account": [_without_seconds(entry) for entry in summary.account],
+        "cost_usd": round(summary.cost_usd, 6),
+        "unpriced_calls": summary.unpriced_calls,
+        "prices": dict(summary.prices),
+        "finetune_validation": {
+            "ok": report.ok,
+            "errors": report.errors,
+            "warnings": report.warnings,
+        },
+    }
+    with replacing(folder / "statistics.json") as path:
+        path.write_bytes(
+            orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+        )
+    return report
+
+
+def _without_seconds(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Times differ from run to run; statistics.json must not."""
+    return {key: value for key, value in entry.items() if key != "seconds"}
+
+
+def _controls(reading: Reading) -> Controls:
+    by_defect: dict[str, tuple[int, int]] = {}
+    unanswered = sound = sound_kept = 0
+    for sample in finished(reading, (), kind="control"):
+        data = sample["metadata"]
+        defect = data.get("defect")
+        if defect is None:
+            unanswered += 1
+        elif not defect:
+            sound += 1
+            sound_kept += data["outcome"] == "kept"
+        else:
+            caught, planted = by_defect.get(defect, (0, 0))
+            by_defect[defect] = (caught + (data["caught"] is True), planted + 1)
+            unanswered += data["caught"] is None
+    return Controls(
+        planted=sum(planted for _, planted in by_defect.values()),
+        caught=sum(caught for caught, _ in by_defect.values()),
+        unanswered=unanswered,
+        sound=sound,
+        sound_kept=sound_kept,
+        by_defect=dict(sorted(by_defect.items())),
+    )

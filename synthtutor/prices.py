@@ -1,0 +1,98 @@
+"""What a usage costs, from the bundled table of genai-prices or from the user; unknown is unknown.
+
+The table and its arithmetic (tiers, cached tokens) are genai-prices'. Looking a model up takes
+longer than a call's whole path, so a `Price` is looked up once per model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from synthtutor.errors import ConfigError
+from synthtutor.messages import Usage
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo
+
+__all__ = ["FREE", "UNKNOWN", "Price", "parse_price", "price_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """The price of one model. ``source`` says where it comes from, ``match`` what it was found as.
+
+    ``per_million`` is (input, output) in US dollars for a million tokens where the user set it.
+    """
+
+    source: str
+    match: str = ""
+    per_million: tuple[float, float] | None = None
+    _model: ModelInfo | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def known(self) -> bool:
+        """Whether a usage can be priced at all."""
+        return self.per_million is not None or self._model is not None
+
+    def cost(self, usage: Usage) -> float | None:
+        """US dollars for a usage; None where the price is unknown."""
+        if self.per_million is not None:
+            into, out = self.per_million
+            return (usage.input_tokens * into + usage.output_tokens * out) / 1e6
+        if self._model is None:
+            return None
+        return _from_table(self._model, usage)
+
+
+FREE = Price("free", per_million=(0.0, 0.0))
+UNKNOWN = Price("unknown")
+
+
+def price_of(model: str, *, free: bool = False, given: Mapping[str, Price] | None = None) -> Price:
+    """The price of ``provider/model``: free, given by the user, from the table, or UNKNOWN."""
+    if given and model in given:
+        return given[model]
+    if free:
+        return FREE
+    provider, _, name = model.partition("/")
+    from genai_prices import data_snapshot
+
+    try:
+        _, found = data_snapshot.get_snapshot().find_provider_model(name, None, provider, None)
+    except LookupError:
+        return UNKNOWN
+    source = f"genai-prices {version('genai-prices')}"
+    return Price(source, match=f"{provider}/{found.id}", _model=found)
+
+
+def parse_price(text: str) -> tuple[str, Price]:
+    """``provider/model=IN/OUT`` in US dollars per million tokens, as the command line takes it."""
+    model, equals, figures = text.rpartition("=")
+    into, slash, out = figures.partition("/")
+    wrong = ConfigError(f"price {text!r}: write provider/model=IN/OUT, dollars per million tokens")
+    if not (equals and slash and "/" in model):
+        raise wrong
+    try:
+        return model, Price("given", match=model, per_million=(float(into), float(out)))
+    except ValueError:
+        raise wrong from None
+
+
+def _from_table(model: ModelInfo, usage: Usage) -> float:
+    from datetime import UTC, datetime
+
+    from genai_prices import Usage as TableUsage
+
+    prices = model.get_prices(datetime.now(UTC))
+    total = prices.calc_price(
+        TableUsage(
+            input_tokens=usage.input_tokens,
+            cache_read_tokens=usage.cache_read_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            output_tokens=usage.output_tokens,
+        )
+    )["total_price"]
+    return float(total)

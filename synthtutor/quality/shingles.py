@@ -1,0 +1,34 @@
+"""Runs of words as numbers that are the same in every process."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from hashlib import blake2b
+
+__all__ = ["shingles", "tokens"]
+
+_TOKEN = re.compile(r"\w+(?:['’]\w+)*")
+_MASK = (1 << 64) - 1
+_FACTOR = 0x9E3779B97F4A7C15  # odd, so that multiplying loses nothing
+
+
+def tokens(text: str) -> list[int]:
+    """Each word and number of the text as 64 bits, regardless of case."""
+    return [_token(word) for word in _TOKEN.findall(text.casefold())]
+
+
+def shingles(numbers: list[int], size: int) -> list[int]:
+    """Every run of ``size`` neighbours as 64 bits."""
+    runs = numbers[: max(0, len(numbers) - size + 1)]
+    for offset in range(1, size):
+        runs = [
+            (run * _FACTOR + number) & _MASK
+            for run, number in zip(runs, numbers[offset:], strict=False)
+        ]
+    return runs
+
+
+@lru_cache(maxsize=1 << 16)
+def _token(word: str) -> int:
+    return int.from_bytes(blake2b(word.encode("utf-8", "replace"), digest_size=8).digest())

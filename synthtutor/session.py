@@ -1,0 +1,341 @@
+"""What a recipe talks to: `Session`. Each call it makes is journaled before the recipe goes on.
+
+A call is keyed by its content: the sample, the branch, the request, and the how-manieth time this
+very request is asked there. So a changed prompt asks anew only what changed, and everything else
+replays. Equal requests that run *concurrently* would swap their ordinals between runs; therefore
+a session belongs to one task, and children that run beside each other each take a
+:meth:`Session.branch`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+from synthtutor.errors import ConfigError, InvalidOutput, RecipeError
+from synthtutor.journal import Call, Journal, Replay
+from synthtutor.judge import Judgement, criteria_shape, judgement, lenient
+from synthtutor.messages import Message, Request, Response, Settings, Usage
+from synthtutor.prices import Price
+from synthtutor.prompts import Prompts
+from synthtutor.provider import Capabilities, Provider
+from synthtutor.rubric import Rubric
+from synthtutor.structured import Shape, schema_instructions, shape_of
+
+__all__ = ["Role", "RunContext", "Session"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A model as a recipe sees it: asked by role, answered by a provider at a price.
+
+    ``overrides`` are settings that the run's user gave; they win over the recipe's.
+    """
+
+    model: str
+    provider: Provider
+    capabilities: Capabilities
+    price: Price
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class RunContext:
+    """What all sessions of a run share. ``admit`` is asked before each new call and may refuse by raising."""
+
+    journal: Journal
+    roles: Mapping[str, Role]
+    prompts: Prompts
+    seed: int = 0
+    reasks: int = 2
+    retry_failed: bool = False
+    rubric: Rubric | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    admit: Callable[[bytes], None] = lambda _sample: None
+    replayed_calls: int = 0
+    reasked_calls: int = 0
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What one sample has asked so far, all branches together."""
+
+    replies: dict[bytes, Replay]
+    branches: set[str] = field(default_factory=set)
+    calls: list[dict[str, str]] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float | None = 0.0
+    demonstration_only: bool = False
+
+
+class Session:
+    """One sample's line to the models.
+
+    ``random`` is seeded by the run's seed, the sample and the branch: recipes use nothing else.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_branch",
+        "_context",
+        "_kind",
+        "_ordinals",
+        "_owner",
+        "_random",
+        "sample",
+    )
+
+    def __init__(
+        self,
+        context: RunContext,
+        sample: bytes,
+        *,
+        kind: str = "sample",
+        branch: str = "",
+        asked: _Asked | None = None,
+    ) -> None:
+        self.sample = sample
+        self._context = context
+        self._kind = kind
+        self._branch = branch
+        self._owner = asyncio.current_task()
+        self._ordinals: dict[bytes, int] = {}
+        self._random: random.Random | None = None
+        self._asked = asked or _Asked(context.journal.replies(sample))
+
+    @property
+    def random(self) -> random.Random:
+        """A generator that gives the same numbers in every run of the same seed."""
+        if self._random is None:
+            seed = f"{self._context.seed}|{self.sample.hex()}|{self._branch}"
+            self._random = random.Random(seed)
+        return self._random
+
+    @property
+    def rubric(self) -> Rubric:
+        """The run's rubric. Raises ConfigError where the run has none."""
+        if self._context.rubric is None:
+            raise ConfigError("this recipe judges by a rubric: give --rubric NAME")
+        return self._context.rubric
+
+    def option(self, name: str) -> str | None:
+        """One of the run's options for its recipe."""
+        return self._context.options.get(name)
+
+    def render(self, prompt: str, **values: object) -> Sequence[Message]:
+        """The messages of a template, for text that a sample holds but no model is asked."""
+        return self._context.prompts.render(prompt, values)
+
+    def branch(self, name: str) -> Session:
+        """A session for one concurrent child; call it *inside* the child's task.
+
+        Raises RecipeError where the name was taken before in this sample.
+        """
+        path = f"{self._branch}/{name}"
+        if path in self._asked.branches:
+            raise RecipeError(f"branch {path!r} was taken before: give each child its own name")
+        self._asked.branches.add(path)
+        return Session(self._context, self.sample, kind=self._kind, branch=path, asked=self._asked)
+
+    async def generate(
+        self,
+        type_: type[T],
+        prompt: str | Sequence[Message],
+        *,
+        role: str = "writer",
+        settings: Settings | None = None,
+        **values: object,
+    ) -> T:
+        """Ask the role's model for a value of ``type_`` (``str`` for plain text).
+
+        ``prompt`` is the name of a template (``….j2``, rendered with ``values``), messages, or
+        the text of one user message. A reply that does not parse is asked again with the error,
+        one cut by length with twice the room, a bounded number of times.
+
+        Raises InvalidOutput where no reply is an answer, ConfigError for an unknown role.
+        """
+        messages, stage = self._messages(prompt, values)
+        return await self._parsed(shape_of(type_), messages, stage, role, settings or Settings())
+
+    async def judge(
+        self,
+        text: str,
+        rubric: Rubric,
+        *,
+        context: str = "",
+        role: str = "judge",
+        prompt: str = "judge.md.j2",
+        settings: Settings | None = None,
+    ) -> Judgement:
+        """Have ``text`` judged criterion by criterion; answers are matched by id, never by position.
+
+        ``context`` is what the text replies to. A judge that fails leaves verdicts in the third
+        state (missing or failed); nothing is then kept by default.
+        """
+        shape = criteria_shape(rubric)
+        judged = [criterion for criterion in rubric.criteria if criterion.kind == "judged"]
+        messages, stage = self._messages(
+            prompt, {"criteria": judged, "context": context, "text": text}
+        )
+        try:
+            answers = await self._parsed(
+                shape, messages, stage, role, settings or Settings(max_tokens=2048)
+            )
+        except InvalidOutput as error:
+            answers = lenient(error)
+        return judgement(rubric, answers)
+
+    def lineage(self) -> dict[str, Any]:
+        """Where the sample comes from: its calls in order, tokens and dollars (None: unknown price)."""
+        asked = self._asked
+        mark = {"demonstration_only": True} if asked.demonstration_only else {}
+        return {
+            **mark,
+            "sample": self.sample.hex(),
+            "seed": self._context.seed,
+            "calls": sorted(asked.calls, key=lambda call: call["branch"]),
+            "input_tokens": asked.usage.input_tokens,
+            "output_tokens": asked.usage.output_tokens,
+            "cost_usd": None if asked.cost_usd is None else round(asked.cost_usd, 9),
+        }
+
+    def unused_replies(self) -> int:
+        """Journaled replies that this sample no longer asks for: the trace of a changed prompt."""
+        return len(self._asked.replies)
+
+    # ── one call ─────────────────────────────────────────────────────────────────────────────
+
+    async def _parsed(
+        self,
+        shape: Shape[T],
+        messages: Sequence[Message],
+        stage: str,
+        role_name: str,
+        settings: Settings,
+    ) -> T:
+        role = self._role(role_name)
+        if role.overrides:
+            settings = replace(settings, **role.overrides)
+        request = _request(role, messages, shape, settings)
+        for left in range(self._context.reasks, -1, -1):
+            response = await self._ask(request, role, role_name, stage)
+            try:
+                return shape.parse(response)
+            except InvalidOutput as error:
+                if error.kind == "refused" or left == 0:
+                    raise
+                self._context.reasked_calls += 1
+                request = _asked_again(request, error)
+        raise AssertionError("the last turn returns or raises")  # pragma: no cover
+
+    async def _ask(self, request: Request, role: Role, role_name: str, stage: str) -> Response:
+        if asyncio.current_task() is not self._owner:
+            raise RecipeError(
+                "a session was used from a task that does not own it: "
+                "call session.branch(name) inside the child task and use what it returns"
+            )
+        key = self._key(request)
+        found = self._asked.replies.pop(key, None)
+        if found is not None:
+            response = found.response
+            if response.finish == "stop" or not self._context.retry_failed:
+                self._context.replayed_calls += 1
+                self._book(response, found.cost_usd, role, role_name, stage)
+                return response
+        self._context.admit(self.sample)
+        if role.capabilities.seed and request.settings.seed is None:
+            seed = int.from_bytes(key[:4], "big") >> 1
+            request = replace(request, settings=replace(request.settings, seed=seed))
+        started = time.monotonic()
+        response = await role.provider.complete(request)
+        cost = role.price.cost(response.usage)
+        await self._context.journal.put(
+            Call(
+                key=key,
+                sample=self.sample,
+                kind=self._kind,
+                role=role_name,
+                stage=stage,
+                model=role.model,
+                request=request.to_json(),
+                response=response,
+                cost_usd=cost,
+                seconds=time.monotonic() - started,
+            )
+        )
+        self._book(response, cost, role, role_name, stage)
+        return response
+
+    def _key(self, request: Request) -> bytes:
+        digest = request.digest()
+        nth = self._ordinals.get(digest, 0)
+        self._ordinals[digest] = nth + 1
+        where = f"{self._branch}\0{nth}\0{self._context.seed}\0"
+        return blake2b(self.sample + where.encode() + digest, digest_size=16).digest()
+
+    def _book(
+        self, response: Response, cost: float | None, role: Role, role_name: str, stage: str
+    ) -> None:
+        asked = self._asked
+        asked.usage += response.usage
+        asked.demonstration_only |= role.capabilities.demonstration_only
+        asked.cost_usd = None if cost is None or asked.cost_usd is None else asked.cost_usd + cost
+        entry = {"branch": self._branch, "role": role_name, "model": role.model, "prompt": stage}
+        if response.model and not role.model.endswith(response.model):
+            entry["served"] = response.model
+        if stage.endswith(".j2"):
+            entry["prompt_digest"] = self._context.prompts.digest(stage)
+        asked.calls.append(entry)
+
+    def _role(self, name: str) -> Role:
+        try:
+            return self._context.roles[name]
+        except KeyError:
+            known = ", ".join(self._context.roles) or "none"
+            raise ConfigError(
+                f"no model for role {name!r} (roles with a model: {known}): "
+                f"add --model {name}=provider/model"
+            ) from None
+
+    def _messages(
+        self, prompt: str | Sequence[Message], values: Mapping[str, object]
+    ) -> tuple[Sequence[Message], str]:
+        if not isinstance(prompt, str):
+            return prompt, "messages"
+        if prompt.endswith(".j2"):
+            return self._context.prompts.render(prompt, values), prompt
+        return [Message("user", prompt)], "text"
+
+
+def _request(
+    role: Role, messages: Sequence[Message], shape: Shape[Any], settings: Settings
+) -> Request:
+    schema = shape.schema
+    if schema is not None and role.capabilities.structured_output in ("json", "none"):
+        messages = [*messages[:-1], _with_schema(messages[-1], schema_instructions(schema))]
+        if role.capabilities.structured_output == "none":
+            schema = None
+    return Request(role.model, tuple(messages), schema, settings)
+
+
+def _with_schema(message: Message, instructions: str) -> Message:
+    return Message(message.role, f"{message.content}\n\n{instructions}")
+
+
+def _asked_again(request: Request, error: InvalidOutput) -> Request:
+    """The request that follows an invalid reply: new content, so a new key."""
+    if error.kind == "truncated":
+        room = request.settings.max_tokens * 2
+        return replace(request, settings=replace(request.settings, max_tokens=room))
+    complaint = (
+        f"That reply cannot be used: {error}. Answer the request above again, in the asked form."
+    )
+    reply = [Message("assistant", error.text)] if error.text.strip() else []
+    return replace(request, messages=(*request.messages, *reply, Message("user", complaint)))

@@ -1,0 +1,171 @@
+"""Rows in: files read row by row, and the stable name of a row's content.
+
+A file is read as it is needed and never held whole. A line that cannot be read becomes a
+`BadRow`: it is recorded with its reason and does not stop the run.
+"""
+
+from __future__ import annotations
+
+import csv
+import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+
+from synthtutor.errors import ConfigError
+
+__all__ = ["BadRow", "Occurrences", "canonical", "read_rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that could not be read: where it stands, and why."""
+
+    where: str
+    reason: str
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any] | BadRow]:
+    """The rows of a ``.csv``, ``.tsv``, ``.jsonl``/``.ndjson``, ``.json`` (a list) or ``.parquet`` file.
+
+    Raises ConfigError at once where the file is missing or of another kind.
+    """
+    readers: dict[str, Callable[[Path], Iterator[dict[str, Any] | BadRow]]] = {
+        ".csv": _csv,
+        ".tsv": _csv,
+        ".jsonl": _jsonl,
+        ".ndjson": _jsonl,
+        ".json": _json,
+        ".parquet": _parquet,
+    }
+    if path.suffix.lower() not in readers:
+        raise ConfigError(f"{path}: rows come as {', '.join(readers)}")
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such file")
+    return readers[path.suffix.lower()](path)
+
+
+def canonical(row: object) -> bytes:
+    """The row's content as JSON bytes that do not depend on the order of its fields.
+
+    Takes JSON values, dataclasses and pydantic models; raises ConfigError for anything else.
+    """
+    try:
+        return orjson.dumps(row, default=_plain, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise ConfigError(f"a row must be JSON, a dataclass or a pydantic model: {error}") from None
+
+
+class Occurrences:
+    """How often each content was seen, in memory that does not grow with the rows (SQLite spills)."""
+
+    def __enter__(self) -> Self:
+        self._seen = sqlite3.connect("", isolation_level=None)  # "": a temporary file
+        self._seen.execute("PRAGMA journal_mode=OFF")
+        self._seen.execute("PRAGMA synchronous=OFF")
+        self._seen.execute("CREATE TABLE seen(content BLOB PRIMARY KEY, n INTEGER) WITHOUT ROWID")
+        self._seen.execute("BEGIN")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._seen.close()
+
+    def count(self, content: bytes) -> int:
+        """How often the content was seen before, counting this time for the next."""
+        (times,) = self._seen.execute(
+            "INSERT INTO seen VALUES (?, 0) ON CONFLICT DO UPDATE SET n = n + 1 RETURNING n",
+            (content,),
+        ).fetchone()
+        return int(times)
+
+
+def _plain(value: object) -> object:
+    dump = getattr(value, "model_dump", None)
+    if callable(dump):
+        return dump(mode="json")
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(type(value).__name__)
+
+
+def _csv(path: Path) -> Iterator[dict[str, Any] | BadRow]:
+    csv.field_size_limit(
+        min(sys.maxsize, 2**31 - 1)
+    )  # the default of 128 kB is less than a chapter
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
+        reader = csv.DictReader(file, delimiter=delimiter, restkey="", strict=True)
+        if not reader.fieldnames:
+            raise ConfigError(f"{path}: empty; the first line must name the columns")
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield BadRow(f"{path}, line {reader.line_num}", f"not CSV: {error}")
+                continue
+            yield _checked_csv(row, f"{path}, line {reader.line_num}")
+
+
+def _checked_csv(row: Mapping[str, Any], where: str) -> dict[str, Any] | BadRow:
+    if "" in row and isinstance(row[""], list):
+        return BadRow(where, f"{len(row[''])} more fields than columns; quote fields with commas")
+    missing = [name for name, value in row.items() if value is None]
+    if missing:
+        return BadRow(where, f"no value for column {missing[0]!r}")
+    return dict(row)
+
+
+def _jsonl(path: Path) -> Iterator[dict[str, Any] | BadRow]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield _object(line.removeprefix(b"\xef\xbb\xbf"), f"{path}, line {number}")
+
+
+def _object(data: bytes, where: str) -> dict[str, Any] | BadRow:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        return BadRow(where, f"not JSON: {error}")
+    return value if isinstance(value, dict) else BadRow(where, "not a JSON object")
+
+
+def _json(path: Path) -> Iterator[dict[str, Any] | BadRow]:
+    try:
+        values = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from None
+    if not isinstance(values, list):
+        raise ConfigError(f"{path}: must be a list of objects; one object a line is .jsonl")
+    for number, value in enumerate(values):
+        where = f"{path}, item {number}"
+        yield value if isinstance(value, dict) else BadRow(where, "not a JSON object")
+
+
+def _parquet(path: Path) -> Iterator[dict[str, Any] | BadRow]:
+    try:
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise ConfigError(
+            f'{path}: reading Parquet needs pyarrow: pip install "synthtutor[data]"'
+        ) from None
+    try:
+        with ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=256):
+                yield from batch.to_pylist()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not Parquet: {error}") from None
+
+
+def limited(rows: Iterable[Any], most: int | None) -> Iterator[Any]:
+    """The first ``most`` rows, or all."""
+    for number, row in enumerate(rows):
+        if most is not None and number >= most:
+            return
+        yield row
