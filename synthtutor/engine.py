@@ -220,7 +220,7 @@ class Engine(Generic[Row]):
     async def _made(self, row: Row | BadRow, sample: bytes) -> Finished | None:
         """The finished sample, or None where the run stops instead."""
         if isinstance(row, BadRow):
-            return _failure(sample, row.reason, {"row": row.where})
+            return _failure(sample, f"{row.where}: {row.reason}", {"row": row.where})
         session = Session(self.context, sample, kind=self.kind)
         try:
             made = await self.function(session, row)

@@ -327,14 +327,16 @@ class Reading:
     def reasons(self, *outcomes: str, most: int = 10) -> list[tuple[str, int]]:
         """The commonest single reasons for the outcomes, with how many samples have each.
 
-        Criteria of a sample's own (``own.c1``, …) mean something else in each, so they count as one.
+        Criteria of a sample's own (``own.c1``, …) mean something else in each, so they count as one;
+        the sum of a verdict ("3 of 5 critical criteria passed") is no reason of its own.
         """
         marks = ", ".join("?" * len(outcomes))
         found = (
-            "WITH reason AS (SELECT sample, CASE WHEN value LIKE 'own.%' THEN 'own criteria' || "
+            "WITH reason AS (SELECT sample, CASE WHEN value LIKE 'own.%' THEN 'own criteria' || "  # noqa: S608  # only question marks are put in
             "substr(value, instr(value || ' ', ' ')) ELSE value END AS text "
             "FROM samples, json_each(CAST(body AS TEXT), '$.metadata.reasons') "
-            f"WHERE kind = 'sample' AND pass >= ? AND outcome IN ({marks})) "  # marks are ?
+            f"WHERE kind = 'sample' AND pass >= ? AND outcome IN ({marks}) "
+            "AND value NOT LIKE '%critical criteria passed;%') "
             "SELECT text, count(DISTINCT sample) FROM reason GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?"
         )
         return self.connection.execute(found, (self._floor(), *outcomes, most)).fetchall()

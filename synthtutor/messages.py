@@ -18,6 +18,7 @@ __all__ = [
     "Schema",
     "Settings",
     "Usage",
+    "storable",
     "system",
     "user",
 ]
@@ -113,9 +114,9 @@ class Request:
         raw = orjson.loads(data)
         return cls(
             model=raw["model"],
-            messages=[Message(**message) for message in raw["messages"]],
+            messages=tuple(Message(**message) for message in raw["messages"]),
             schema=Schema(**raw["schema"]) if raw["schema"] else None,
-            settings=Settings(**raw["settings"]),
+            settings=Settings(**{**raw["settings"], "stop": tuple(raw["settings"]["stop"])}),
         )
 
 
@@ -173,7 +174,8 @@ class Response:
     ``finish`` says why it ended: ``stop`` (complete), ``length`` (cut at ``max_tokens``),
     ``refusal`` (declined or filtered; ``detail`` says how) or ``other``. ``model`` is what the
     endpoint says it served. ``rate_limits`` is about the connection, not the content, and is
-    not journaled.
+    not journaled. Half a surrogate pair, which a cut reply can end in and UTF-8 cannot hold,
+    becomes U+FFFD.
     """
 
     text: str
@@ -184,6 +186,12 @@ class Response:
     request_id: str | None = None
     detail: str | None = None
     rate_limits: RateLimitStatus | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("text", "reasoning", "detail"):
+            said = getattr(self, name)
+            if said and not said.isascii():
+                object.__setattr__(self, name, storable(said))
 
     def to_json(self) -> bytes:
         """The reply as JSON bytes, without its rate limits."""
@@ -205,3 +213,12 @@ class Response:
         raw = orjson.loads(data)
         raw["usage"] = Usage(**raw["usage"])
         return cls(**raw)
+
+
+def storable(text: str) -> str:
+    """The text with U+FFFD for each half of a surrogate pair, which UTF-8 cannot hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

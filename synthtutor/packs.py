@@ -119,7 +119,7 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
-            if key.value in seen:
+            if str(key.value) in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"{key.value!r} is given twice", problem_mark=key.start_mark
                 )
@@ -129,13 +129,19 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def parse_yaml(text: str, source: str) -> object:
     """The content of a YAML text. Raises RubricError naming the line."""
-    loader = _UniqueKeys(text)
     try:
-        return cast(object, loader.get_single_data())
+        return _content(text)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
         raise RubricError(f"{source}:{line} {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise RubricError(f"{source}: is not YAML: {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # An impossible date is a ValueError of the YAML reader, endless nesting a RecursionError.
+        raise RubricError(f"{source}: cannot be read as YAML: {error}") from error
+
+
+def _content(text: str) -> object:
+    loader = _UniqueKeys(text)
+    try:
+        return cast(object, loader.get_single_data())
     finally:
         loader.dispose()

@@ -76,9 +76,12 @@ def parse_price(text: str) -> tuple[str, Price]:
     if not (equals and slash and "/" in model):
         raise wrong
     try:
-        return model, Price("given", match=model, per_million=(float(into), float(out)))
+        dollars = float(into), float(out)
     except ValueError:
         raise wrong from None
+    if not all(0 <= figure < float("inf") for figure in dollars):
+        raise wrong
+    return model, Price("given", match=model, per_million=dollars)
 
 
 def _from_table(model: ModelInfo, usage: Usage) -> float:

@@ -168,7 +168,7 @@ class Rubric(Frozen):
         judged = sum(passed is not None for passed in critical)
         passed = critical.count(True)
         raw = _weighted(asked)
-        weighted = None if raw is None else min(max(raw, Fraction(0)), Fraction(1))
+        weighted = None if raw is None else max(raw, Fraction(0))  # never above 1
         outcome, reasons = self._decide(passed, judged, len(critical), weighted)
         return Score(
             outcome=outcome,

@@ -206,10 +206,6 @@ class Session:
             "cost_usd": None if asked.cost_usd is None else round(asked.cost_usd, 9),
         }
 
-    def unused_replies(self) -> int:
-        """Journaled replies that this sample no longer asks for: the trace of a changed prompt."""
-        return len(self._asked.replies)
-
     # ── one call ─────────────────────────────────────────────────────────────────────────────
 
     async def _parsed(

@@ -18,7 +18,7 @@ import orjson
 
 from synthtutor.errors import ConfigError
 
-__all__ = ["BadRow", "Occurrences", "canonical", "read_rows"]
+__all__ = ["BadRow", "Occurrences", "Record", "canonical", "read_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,22 @@ class BadRow:
     reason: str
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any] | BadRow]:
+class Record(dict[str, Any]):
+    """A row of a file: its fields, and in ``where`` the place it stands at."""
+
+    __slots__ = ("where",)
+
+    def __init__(self, fields: Mapping[str, Any], where: str) -> None:
+        super().__init__(fields)
+        self.where = where
+
+
+def read_rows(path: Path) -> Iterator[Record | BadRow]:
     """The rows of a ``.csv``, ``.tsv``, ``.jsonl``/``.ndjson``, ``.json`` (a list) or ``.parquet`` file.
 
     Raises ConfigError at once where the file is missing or of another kind.
     """
-    readers: dict[str, Callable[[Path], Iterator[dict[str, Any] | BadRow]]] = {
+    readers: dict[str, Callable[[Path], Iterator[Record | BadRow]]] = {
         ".csv": _csv,
         ".tsv": _csv,
         ".jsonl": _jsonl,
@@ -92,7 +102,7 @@ def _plain(value: object) -> object:
     raise TypeError(type(value).__name__)
 
 
-def _csv(path: Path) -> Iterator[dict[str, Any] | BadRow]:
+def _csv(path: Path) -> Iterator[Record | BadRow]:
     csv.field_size_limit(
         min(sys.maxsize, 2**31 - 1)
     )  # the default of 128 kB is less than a chapter
@@ -112,31 +122,31 @@ def _csv(path: Path) -> Iterator[dict[str, Any] | BadRow]:
             yield _checked_csv(row, f"{path}, line {reader.line_num}")
 
 
-def _checked_csv(row: Mapping[str, Any], where: str) -> dict[str, Any] | BadRow:
+def _checked_csv(row: Mapping[str, Any], where: str) -> Record | BadRow:
     if "" in row and isinstance(row[""], list):
         return BadRow(where, f"{len(row[''])} more fields than columns; quote fields with commas")
     missing = [name for name, value in row.items() if value is None]
     if missing:
         return BadRow(where, f"no value for column {missing[0]!r}")
-    return dict(row)
+    return Record(row, where)
 
 
-def _jsonl(path: Path) -> Iterator[dict[str, Any] | BadRow]:
+def _jsonl(path: Path) -> Iterator[Record | BadRow]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 yield _object(line.removeprefix(b"\xef\xbb\xbf"), f"{path}, line {number}")
 
 
-def _object(data: bytes, where: str) -> dict[str, Any] | BadRow:
+def _object(data: bytes, where: str) -> Record | BadRow:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         return BadRow(where, f"not JSON: {error}")
-    return value if isinstance(value, dict) else BadRow(where, "not a JSON object")
+    return Record(value, where) if isinstance(value, dict) else BadRow(where, "not a JSON object")
 
 
-def _json(path: Path) -> Iterator[dict[str, Any] | BadRow]:
+def _json(path: Path) -> Iterator[Record | BadRow]:
     try:
         values = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
@@ -145,10 +155,10 @@ def _json(path: Path) -> Iterator[dict[str, Any] | BadRow]:
         raise ConfigError(f"{path}: must be a list of objects; one object a line is .jsonl")
     for number, value in enumerate(values):
         where = f"{path}, item {number}"
-        yield value if isinstance(value, dict) else BadRow(where, "not a JSON object")
+        yield Record(value, where) if isinstance(value, dict) else BadRow(where, "not an object")
 
 
-def _parquet(path: Path) -> Iterator[dict[str, Any] | BadRow]:
+def _parquet(path: Path) -> Iterator[Record | BadRow]:
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError:
@@ -157,8 +167,10 @@ def _parquet(path: Path) -> Iterator[dict[str, Any] | BadRow]:
         ) from None
     try:
         with ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=256):
-                yield from batch.to_pylist()
+            batches = file.iter_batches(batch_size=256)
+            rows = (fields for batch in batches for fields in batch.to_pylist())
+            for number, fields in enumerate(rows, 1):
+                yield Record(fields, f"{path}, row {number}")
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: not Parquet: {error}") from None
 

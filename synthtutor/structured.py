@@ -32,6 +32,16 @@ _LOCAL_ONLY = frozenset(
     ]
 )
 
+# Said in words instead: a model that reads "at least 3 items" is asked again less often.
+_HINTS = {
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+    "maxLength": "at most {} characters",
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "pattern": "matching {}",
+}
+
 
 class Shape(Generic[T]):
     """A type that a reply can be parsed into, with the schema that asks for it.
@@ -134,6 +144,9 @@ def _subset(node: Any, path: str) -> Any:
             result["anyOf"] = _subset(value, path)
         elif key not in _LOCAL_ONLY and key != "discriminator":
             result[key] = _subset(value, path)
+    hints = [words.format(node[key]) for key, words in _HINTS.items() if key in node]
+    if hints:
+        result["description"] = f"{node.get('description', '')} ({', '.join(hints)})".strip()
     if "properties" in result:
         result["required"] = list(result["properties"])
         result["additionalProperties"] = False

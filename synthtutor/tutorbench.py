@@ -83,6 +83,9 @@ def _criterion(name: str, text: str, attributes: Mapping[str, Any], where: str) 
     skill, *skills = _split(attributes, "tutoring_skill") or [""]
     tags = [f"dimension:{tag}" for tag in dimensions] + [f"skill:{tag}" for tag in skills]
     tags += [f"{key}:{word}" for key in _PLAIN if (word := _word(attributes, key))]
+    own = attributes.get("tags", [])
+    if not isinstance(own, list):
+        raise RubricError(f"{where}: tags: must be a list of words")
     try:
         return Criterion(
             id=name,
@@ -90,7 +93,7 @@ def _criterion(name: str, text: str, attributes: Mapping[str, Any], where: str) 
             weight=weight,
             dimension=dimension,
             skill=skill or None,
-            tags=(*tags, *attributes.get("tags", ())),
+            tags=(*tags, *own),
             critical=attributes.get("critical"),
             negated=attributes.get("negated", _worded_as_ban(text, weight)),
         )

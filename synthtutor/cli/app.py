@@ -6,6 +6,7 @@ it again) · 4 more rows failed than allowed.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -61,8 +62,15 @@ def run(arguments: Sequence[str]) -> int:
     """The command's exit code; errors are one line on stderr, never a traceback."""
     try:
         code = app(list(arguments), standalone_mode=False)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return 3
+    except BrokenPipeError:  # the reader of a pipe has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"synthtutor: {where}{error.strerror or error}", file=sys.stderr)  # noqa: T201
+        return 2
     except typer.TyperException as error:
         show = getattr(error, "show", None)  # usage errors know how to show their usage
         if show is not None:

@@ -90,15 +90,14 @@ def _signature(runs: list[int]) -> array[int]:
 
 
 def _filled(least: list[int]) -> list[int]:
-    # A short text leaves bins empty; each takes the value of the next full one, altered by the
-    # distance, so that short texts agree there only where they agree in that bin.
-    filled, value, distance = list(least), 0, 0
+    # A short text leaves bins empty; each takes the value of the next full one, so that two short
+    # texts agree there only where they agree in that bin.
+    filled, value = list(least), 0
     for at in range(2 * _BINS - 1, -1, -1):
-        if least[at % _BINS] != _EMPTY:
-            value, distance = least[at % _BINS], 0
+        if least[at % _BINS] == _EMPTY:
+            filled[at % _BINS] = value
         else:
-            distance += 1
-            filled[at % _BINS] = (value + distance * 0x9E3779B1) % _EMPTY
+            value = least[at % _BINS]
     return filled
 
 

@@ -9,12 +9,12 @@ and rubric are used, and only the reply is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import BaseModel, Field, StringConstraints
 
 from synthtutor.coverage import Coverage
@@ -23,7 +23,7 @@ from synthtutor.messages import Message, Settings
 from synthtutor.recipes.bank import Seed, bank, gold, own_criteria
 from synthtutor.recipes.recipe import Recipe, RowOptions, Rows
 from synthtutor.session import Session
-from synthtutor.sources import BadRow, read_rows
+from synthtutor.sources import BadRow, Record, read_rows
 from synthtutor.tutorbench import from_tutorbench
 from synthtutor.tutoring import MISCONCEPTION_TYPES, SUBJECTS, Sample
 
@@ -192,7 +192,7 @@ def _file_rows(path: Path, coverage: Coverage, mode: str, per_seed: int) -> Iter
                     yield record
                 continue
             number += 1
-            seed = _seed(record, f"{path}, row {number + 1}")
+            seed = _seed(record)
             if isinstance(seed, BadRow):
                 if variation == 0:
                     yield seed
@@ -204,8 +204,9 @@ def _file_rows(path: Path, coverage: Coverage, mode: str, per_seed: int) -> Iter
                 yield Row(seed, cell["subject"], cell["misconception_type"], variation, mode)
 
 
-def _seed(record: Mapping[str, Any], where: str) -> Seed | BadRow:
+def _seed(record: Record) -> Seed | BadRow:
     """A seed from TutorBench's columns or from our own field names."""
+    where = record.where
     if "PROMPT" in record:
         missing = [name for name in _COLUMNS if not str(record.get(name) or "").strip()]
         if missing:
@@ -232,24 +233,23 @@ def _seed(record: Mapping[str, Any], where: str) -> Seed | BadRow:
             subject=str(record.get("SUBJECT") or "").strip(),
             id=str(record.get("TASK_ID") or "").strip(),
         )
+    return _own_seed(record)
+
+
+def _own_seed(record: Record) -> Seed | BadRow:
     wanted = ("question", "first_explanation", "follow_up")
-    missing = [name for name in wanted if not str(record.get(name) or "").strip()]
-    if missing:
-        return BadRow(
-            where, f"no {missing[0]}: seeds have {', '.join(wanted)} or {', '.join(_COLUMNS)}"
-        )
+    for name in wanted:
+        if not str(record.get(name) or "").strip():
+            also = f"{', '.join(wanted)}, or {', '.join(_COLUMNS)}"
+            return BadRow(record.where, f"no {name}: a seed has {also}")
     fields = {name: record[name] for name in Seed.__dataclass_fields__ if record.get(name)}
-    seed = Seed(**fields)
     try:
-        own_criteria(seed.rubric)
+        if isinstance(fields.get("rubric"), str):  # in a CSV the rubric is JSON in a field
+            fields["rubric"] = orjson.loads(fields["rubric"])
+        own_criteria(fields.get("rubric", ()))
     except (KeyError, TypeError, ValueError) as error:
-        return BadRow(where, f"rubric: {error}")
-    return seed
-
-
-def example_rows(count: int) -> list[dict[str, Any]]:
-    """The first seeds of the bank as plain records: what a user's own JSONL may look like."""
-    return [asdict(replace(seed, rubric=tuple(seed.rubric))) for seed in islice(bank(), count)]
+        return BadRow(record.where, f"rubric: {error}")
+    return Seed(**fields)
 
 
 MISCONCEPTION: Recipe[Row] = Recipe(

@@ -136,7 +136,7 @@ def _value(schema: Mapping[str, Any], defs: Mapping[str, Any], chance: random.Ra
             low = schema.get("minimum", 0)
             return round(chance.uniform(low, schema.get("maximum", low + 1)), 3)
         case "array":
-            count = schema.get("minItems", 1)
+            count = schema.get("minItems", 3)
             return [_value(schema["items"], defs, chance) for _ in range(max(1, count))]
         case "null":
             return None

@@ -134,12 +134,13 @@ def test_the_line_after_an_enormous_one_is_read(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("end", [b"", b"\n"])
 @pytest.mark.parametrize("size", [9_999, 10_000, 10_001])
-def test_the_longest_line_allowed_is_allowed(tmp_path: Path, size: int) -> None:
+def test_the_longest_line_allowed_is_allowed(tmp_path: Path, size: int, end: bytes) -> None:
     line = json.dumps(conversation(40)).encode()
     padded = line.replace(b"Cut", b"Cut" + b"t" * (size - len(line)))
     assert len(padded) == size
-    report = _report(tmp_path, lines() + padded, max_line_bytes=10_000)
+    report = _report(tmp_path, lines() + padded + end, max_line_bytes=10_000)
     assert report.ok == (size <= 10_000)
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from synthtutor.quality.prose import prose, sentences, words
@@ -40,13 +38,9 @@ def test_sentences_are_counted(text: str, count: int) -> None:
     assert len(sentences(text)) == count
 
 
-@pytest.mark.parametrize(
-    "unit", ["$", "\\(", "`", "```", "\\begin{a}", "**", "_", "$$", "a\\[", ". "]
-)
-def test_openings_without_an_end_do_not_make_it_slow(unit: str) -> None:
-    started = time.process_time()
-    sentences(prose(unit * 20_000))
-    assert time.process_time() - started < 30  # quadratic would be minutes
+@pytest.mark.parametrize("opening", ["$ ", r"\(", "`", "```", r"\begin{align}", "$$", r"\["])
+def test_an_opening_without_an_end_hides_nothing(opening: str) -> None:
+    assert words(prose(f"First {opening} then the rest")).count("rest") == 1
 
 
 def test_punctuation_alone_is_no_prose() -> None:

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from synthtutor.journal import Journal
+
+# A slow machine is not a failure: no deadlines, and no complaint about slow first examples.
+settings.register_profile(
+    "steady", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60
+)
+settings.load_profile("steady")
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    """A real journal, open in its first pass."""
+    async with Journal(tmp_path / "journal.sqlite", ballast_bytes=0) as opened:
+        await opened.begin("{}")
+        yield opened
