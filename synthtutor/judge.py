@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from json_repair import loads
 from pydantic import TypeAdapter
 
 from synthtutor.errors import InvalidOutput
 from synthtutor.messages import Response, Schema
+from synthtutor.quality.checks import check
 from synthtutor.rubric import Criterion, Rubric, Score, Verdict
-from synthtutor.structured import Shape
+from synthtutor.structured import Shape, mended
 
 __all__ = ["Judgement", "criteria_shape", "judgement", "lenient"]
 
@@ -117,13 +117,15 @@ def lenient(error: InvalidOutput) -> _Answers:
     """What can still be read of a judge's last, incomplete reply; often nothing."""
     if error.kind == "refused":
         return {}
-    value = loads(error.text)
+    value = mended(error.text)
     return value if isinstance(value, dict) else {}
 
 
-def judgement(rubric: Rubric, answers: _Answers) -> Judgement:
-    """Verdicts and score from a judge's answers."""
-    verdicts = {c.id: _verdict(c, answers) for c in rubric.criteria}
+def judgement(rubric: Rubric, answers: _Answers, text: str) -> Judgement:
+    """Verdicts and score from a judge's answers; criteria of kind ``code`` are checked on the text."""
+    verdicts = {
+        c.id: _checked(c, text) if c.check else _verdict(c, answers) for c in rubric.criteria
+    }
     return Judgement(rubric, verdicts, rubric.score(verdicts))
 
 
@@ -137,6 +139,14 @@ def _verdict(criterion: Criterion, answers: _Answers) -> Verdict:
         return Verdict(name, "failed", None, str(entry)[:_EVIDENCE_CHARACTERS])
     evidence = str(entry.get("evidence", "")) if isinstance(entry, Mapping) else ""
     return Verdict(name, "answered", criterion.observe(holds), evidence)
+
+
+def _checked(criterion: Criterion, text: str) -> Verdict:
+    assert criterion.check is not None  # noqa: S101  # asked for by the only caller
+    holds = check(criterion.check, text)
+    if holds is None:
+        return Verdict(criterion.id, "failed", None, "nothing to measure")
+    return Verdict(criterion.id, "answered", criterion.observe(holds), criterion.check)
 
 
 def _observed(entry: object) -> bool | None:

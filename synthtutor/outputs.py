@@ -25,16 +25,17 @@ _DROPPED = ("rejected", "undetermined", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """What the judge did with planted defects (``caught`` of ``planted``) and with sound replies.
+    """What the judge did with planted defects, and with the same texts when they were sound.
 
-    ``unanswered`` are planted defects on which the judge gave no verdict; ``by_defect`` maps each
-    defect to (caught, planted).
+    ``caught`` of ``planted`` defects were found in the corrupted text and not in the sound one;
+    ``unanswered`` ones got no verdict; ``failed`` controls could not be judged at all.
+    ``sound_kept`` sound texts were kept. ``by_defect`` maps each defect to (caught, planted).
     """
 
     planted: int = 0
     caught: int = 0
     unanswered: int = 0
-    sound: int = 0
+    failed: int = 0
     sound_kept: int = 0
     by_defect: Mapping[str, tuple[int, int]] | None = None
 
@@ -158,24 +159,18 @@ def _without_seconds(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _controls(reading: Reading) -> Controls:
     by_defect: dict[str, tuple[int, int]] = {}
-    unanswered = sound = sound_kept = 0
-    for sample in finished(reading, (), kind="control"):
+    unanswered = sound_kept = 0
+    for sample in finished(reading, ("kept", "rejected", "undetermined"), kind="control"):
         data = sample["metadata"]
-        defect = data.get("defect")
-        if defect is None:
-            unanswered += 1
-        elif not defect:
-            sound += 1
-            sound_kept += data["outcome"] == "kept"
-        else:
-            caught, planted = by_defect.get(defect, (0, 0))
-            by_defect[defect] = (caught + (data["caught"] is True), planted + 1)
-            unanswered += data["caught"] is None
+        caught, planted = by_defect.get(data["defect"], (0, 0))
+        by_defect[data["defect"]] = (caught + (data["caught"] is True), planted + 1)
+        unanswered += data["caught"] is None
+        sound_kept += data["sound_outcome"] == "kept"
     return Controls(
         planted=sum(planted for _, planted in by_defect.values()),
         caught=sum(caught for caught, _ in by_defect.values()),
         unanswered=unanswered,
-        sound=sound,
+        failed=reading.outcomes("control").get("failed", 0),
         sound_kept=sound_kept,
         by_defect=dict(sorted(by_defect.items())),
     )

@@ -78,6 +78,8 @@ class Prompts:
         except TemplateSyntaxError as error:
             where = f"{error.filename or name}, line {error.lineno}"
             raise ConfigError(f"prompt {where}: {error.message}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"prompt {name}: not UTF-8: {error}") from error
 
     def _digest(self, name: str) -> str:
         """A short name for the template's text: it changes when the file does."""

@@ -279,15 +279,27 @@ def _rubric(data: object, source: str) -> Rubric:
         raise RubricError(_readable(error, source, data)) from error
 
 
+_SAID_PLAINLY = {
+    "missing": "is missing; add it",
+    "tuple_type": "must be a list",
+    "model_type": "must be a mapping of fields",
+    "string_type": "must be text; put it in quotes",
+    "too_short": "is empty; give at least one",
+    "invalid_key": "is no field's name",
+}
+
+
 def _readable(error: ValidationError, source: str, data: Mapping[Any, Any] | None = None) -> str:
+    faults = error.errors(include_url=False, include_context=False)
     lines = []
-    for fault in error.errors(include_url=False, include_context=False):
-        message = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "missing":
-            message = "is missing; add it"
-        elif fault["type"] == "extra_forbidden":
-            message = _unknown_field(fault["loc"])
-        where = _where(fault["loc"], data or {})
+    for fault in faults:
+        kind, loc = fault["type"], fault["loc"]
+        if kind == "too_short" and any(other["loc"][:-1][: len(loc)] == loc for other in faults):
+            continue  # its entries were refused one by one, which is told already
+        message = _SAID_PLAINLY.get(kind, fault["msg"].removeprefix("Value error, "))
+        if kind == "extra_forbidden":
+            message = _unknown_field(loc)
+        where = _where(loc, data or {})
         lines.append(f"{source}: {where}: {message}" if where else f"{source}: {message}")
     return "\n".join(lines)
 
@@ -297,7 +309,8 @@ def _where(loc: Sequence[int | str], data: Mapping[Any, Any]) -> str:
     if loc and loc[0] in _PACK_FIELDS:
         return f"pack.{_dotted(loc)}"
     if len(loc) > 1 and loc[0] == "criteria" and isinstance(loc[1], int):
-        entry = data.get("criteria", ())[loc[1]]
+        entries = data.get("criteria")
+        entry = entries[loc[1]] if isinstance(entries, list) else None
         name = f" ({entry['id']})" if isinstance(entry, dict) and entry.get("id") else ""
         return ".".join(filter(None, (f"criteria[{loc[1]}]{name}", _dotted(loc[2:]))))
     return _dotted(loc)

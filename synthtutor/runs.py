@@ -35,6 +35,7 @@ from synthtutor.plugins import load, open_provider
 from synthtutor.prices import Price, price_of
 from synthtutor.prompts import Prompts
 from synthtutor.provider import Endpoint, Provider
+from synthtutor.quality.checks import CHECKS
 from synthtutor.recipes.controls import control, control_rows
 from synthtutor.recipes.recipe import Recipe, RowOptions, Rows
 from synthtutor.retries import Retrying
@@ -377,7 +378,16 @@ def _check(config: RunConfig, recipe: Recipe[Any]) -> None:
 
 def _rubric(config: RunConfig, recipe: Recipe[Any]) -> Rubric | None:
     name = config.rubric or recipe.rubric
-    return load_rubric(name) if name else None
+    if name is None:
+        return None
+    rubric = load_rubric(name)
+    for criterion in rubric.criteria:
+        if criterion.check and criterion.check.partition(":")[0] not in CHECKS:
+            known = ", ".join(CHECKS)
+            raise ConfigError(
+                f"{name}: {criterion.id}: no check {criterion.check!r}; known: {known}"
+            )
+    return rubric
 
 
 def _refuse_unpriced_budget(config: RunConfig, roles: Mapping[str, Role]) -> None:

@@ -190,7 +190,7 @@ class Session:
             )
         except InvalidOutput as error:
             answers = lenient(error)
-        return judgement(rubric, answers)
+        return judgement(rubric, answers, text)
 
     def lineage(self) -> dict[str, Any]:
         """Where the sample comes from: its calls in order, tokens and dollars (None: unknown price)."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import csv
 import sqlite3
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -109,7 +111,11 @@ def _csv(path: Path) -> Iterator[Record | BadRow]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
         reader = csv.DictReader(file, delimiter=delimiter, restkey="", strict=True)
-        if not reader.fieldnames:
+        try:
+            columns = reader.fieldnames
+        except csv.Error as error:
+            raise ConfigError(f"{path}, line 1: not CSV: {error}") from None
+        if not columns:
             raise ConfigError(f"{path}: empty; the first line must name the columns")
         while True:
             try:
@@ -135,7 +141,7 @@ def _jsonl(path: Path) -> Iterator[Record | BadRow]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                yield _object(line.removeprefix(b"\xef\xbb\xbf"), f"{path}, line {number}")
+                yield _object(line.removeprefix(BOM_UTF8), f"{path}, line {number}")
 
 
 def _object(data: bytes, where: str) -> Record | BadRow:
@@ -148,7 +154,7 @@ def _object(data: bytes, where: str) -> Record | BadRow:
 
 def _json(path: Path) -> Iterator[Record | BadRow]:
     try:
-        values = orjson.loads(path.read_bytes())
+        values = orjson.loads(path.read_bytes().removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise ConfigError(f"{path}: not JSON: {error}") from None
     if not isinstance(values, list):
@@ -177,7 +183,4 @@ def _parquet(path: Path) -> Iterator[Record | BadRow]:
 
 def limited(rows: Iterable[Any], most: int | None) -> Iterator[Any]:
     """The first ``most`` rows, or all."""
-    for number, row in enumerate(rows):
-        if most is not None and number >= most:
-            return
-        yield row
+    return islice(rows, most)

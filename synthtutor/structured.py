@@ -7,18 +7,19 @@ replayed: a model class that has since become stricter rejects old text, a laxer
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from synthtutor.errors import ConfigError, InvalidOutput
-from synthtutor.messages import Response, Schema
+from synthtutor.messages import Response, Schema, storable
 
-__all__ = ["Shape", "schema_instructions", "shape_of"]
+__all__ = ["Shape", "mended", "schema_instructions", "shape_of"]
 
 T = TypeVar("T")
 
@@ -81,10 +82,8 @@ class Shape(Generic[T]):
         assert self._adapter is not None  # noqa: S101  # called only from parse
         if first.errors()[0]["type"] != "json_invalid":
             raise InvalidOutput(_readable(first), kind="unparsable", text=text) from first
-        from json_repair import loads
-
-        value = loads(_without_fence(text))
-        if value in ("", [], {}):
+        value = mended(text)
+        if value in (None, "", [], {}):
             raise InvalidOutput("there is no JSON in the reply", kind="unparsable", text=text)
         try:
             return self._adapter.validate_python(value)
@@ -107,15 +106,29 @@ def shape_of(type_: type[T]) -> Shape[T]:
 def _shape_of(type_: Hashable) -> Shape[Any]:
     if type_ is str:
         return _TEXT
-    adapter: TypeAdapter[Any] = TypeAdapter(cast(type[Any], type_))
     name = getattr(type_, "__name__", "Reply")
-    full = adapter.json_schema()
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(cast(type[Any], type_))
+        full = adapter.json_schema()
+    except PydanticUserError as error:
+        raise ConfigError(f"{name}: {error.message}") from None
     if full.get("type") != "object":
         raise ConfigError(f"{name}: a reply must be an object; wrap it in a pydantic model")
     definition = _subset(full, name)
     strict = _closed(full)
     schema_name = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]
     return Shape(name, adapter, Schema(schema_name, definition, strict))
+
+
+def mended(text: str) -> Any:
+    """The JSON that can still be read out of a text, as a value; None where it is beyond repair."""
+    from json_repair import loads
+
+    try:
+        value = json.dumps(loads(_without_fence(text)), ensure_ascii=False)
+        return json.loads(storable(value))
+    except (ValueError, RecursionError):  # nested deeper than any answer is
+        return None
 
 
 def schema_instructions(schema: Schema) -> str:

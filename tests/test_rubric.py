@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthtutor.errors import RubricError
-from synthtutor.rubric import Criterion, Rubric, Rule, Scoring, Verdict, parse_rubric
+from synthtutor.rubric import Criterion, Rubric, Rule, Scoring, Verdict
 
 WEIGHTS = st.sampled_from([5, 3, 1, -1, -2, -5])
 
@@ -271,7 +271,7 @@ def test_pass_rates_are_given_by_dimension_of_what_was_answered() -> None:
 
 # ── the arithmetic, on any rubric ────────────────────────────────────────────────────────────
 
-_RANK = {"rejected": 0, "kept": 1}
+RANK = ["rejected", "undetermined", "kept"]
 
 
 @given(judged(), st.data())
@@ -295,8 +295,7 @@ def test_passing_one_criterion_more_never_lowers_anything(
         assert after.weighted_raw is not None
         assert after.weighted >= before.weighted
         assert after.weighted_raw > before.weighted_raw
-    if before.outcome in _RANK:
-        assert _RANK[after.outcome] >= _RANK[before.outcome]
+    assert RANK.index(after.outcome) >= RANK.index(before.outcome)
 
 
 @given(judged())
@@ -381,82 +380,3 @@ def test_a_rubric_is_a_value() -> None:
     assert hash(asked) == hash(rubric(criterion("a")))
     with pytest.raises(ValueError):
         asked.version = 2  # type: ignore[misc]
-
-
-# ── reading a pack ───────────────────────────────────────────────────────────────────────────
-
-PACK = """
-pack: {id: mine, version: 1, applies_to: [reply], license: MIT}
-scale: binary
-scoring: {keep_if: {metric: critical_rate, op: ">", value: 0.80}, min_weighted: 0.60}
-criteria:
-  - {id: m.good, text: The reply names the error., weight: 5, dimension: diagnosis}
-  - {id: m.bad, text: The reply states something untrue., weight: -5, dimension: truth}
-controls:
-  - {mutate: false_content, must_flip: [m.bad]}
-"""
-
-
-def test_a_pack_is_read() -> None:
-    asked = parse_rubric(PACK)
-    assert (asked.id, asked.version, asked.applies_to) == ("mine", 1, ("reply",))
-    assert [c.id for c in asked.criteria] == ["m.good", "m.bad"]
-    assert asked.controls[0].must_flip == ("m.bad",)
-    assert asked.scoring.keep_if.needed(2) == 2
-
-
-@pytest.mark.parametrize(
-    ("written", "instead", "message"),
-    [
-        ("weight: -5", "weight: 0", r"mine\.yaml: criteria\[1\] \(m\.bad\)\.weight: must not be 0"),
-        (
-            "dimension: truth",
-            "dimention: truth",
-            r"\(m\.bad\)\.dimention: is unknown; did you mean 'dimension'\?",
-        ),
-        ("m.bad, text", "m.good, text", r"criteria: two are called m\.good; rename one"),
-        ("[m.bad]", "[m.worse]", r"false_content must flip m\.worse, which no criterion is called"),
-        (
-            "false_content",
-            "magic",
-            r"controls\[0\]\.mutate: no defect 'magic'; there are leak_answer",
-        ),
-        ("scale: binary\n", "", r"mine\.yaml: scale: is missing; add it"),
-        ("license: MIT", "licence: MIT", r"pack\.license: is missing"),
-        ('op: ">"', 'op: "<"', r"scoring\.keep_if\.op: Input should be '>' or '>='"),
-        ("value: 0.80", "value: 1.8", r"scoring\.keep_if\.value: Input should be less than"),
-        ("pack: {", "packet: {", r"a pack begins with 'pack: \{\.\.\.\}'"),
-        ("scale: binary", "scale: binary\nid: other", r"id: belongs under 'pack'"),
-        ("scale: binary", "scale: [", r"mine\.yaml: line \d+:"),
-        ("scale: binary", "scale: binary\nscale: binary", r"line 4: 'scale' is given twice"),
-        ("criteria:", "criteria: 7\nrest:", r"criteria: Input should be"),
-    ],
-)
-def test_a_malformed_pack_is_refused_by_file_and_field(
-    written: str, instead: str, message: str
-) -> None:
-    broken = PACK.replace(written, instead, 1)
-    assert broken != PACK
-    with pytest.raises(RubricError, match=message):
-        parse_rubric(broken, "mine.yaml")
-
-
-@pytest.mark.parametrize("text", ["", "[]", "just text", "pack: 3"])
-def test_what_is_no_pack_at_all_says_how_one_begins(text: str) -> None:
-    with pytest.raises(RubricError, match="a pack begins with"):
-        parse_rubric(text)
-
-
-def test_every_fault_of_a_pack_is_told_at_once() -> None:
-    broken = PACK.replace("weight: 5", "weight: 0").replace("scale: binary", "scale: five")
-    with pytest.raises(RubricError) as caught:
-        parse_rubric(broken, "mine.yaml")
-    lines = str(caught.value).splitlines()
-    assert len(lines) == 2
-    assert all(line.startswith("mine.yaml: ") for line in lines)
-
-
-@given(st.text(max_size=80))
-def test_any_text_is_a_pack_or_a_rubric_error(text: str) -> None:
-    with pytest.raises(RubricError):
-        parse_rubric(text)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from synthtutor.errors import ConfigError, InvalidOutput
-from synthtutor.messages import Response
+from synthtutor.messages import Request, Response, user
 from synthtutor.recipes.misconception import Scenario
 from synthtutor.structured import Shape, schema_instructions, shape_of
 from synthtutor.testing.scripted import plausible
@@ -114,9 +114,9 @@ def test_plain_text_is_stripped_and_may_not_be_empty() -> None:
 
 
 @given(st.text() | st.text(alphabet='{}[]",:\\ \nu d8"a1-.eE`', max_size=60))
-@example("[" * 20_000)
-@example('{"a":' * 20_000)
-@example("{" * 20_000)
+@example("[" * 3000)
+@example('{"a":' * 3000)
+@example("{" * 1000)
 @example('"\\ud800"')
 @example('{"words": "\\ud800", "number": 3}')
 @example("NaN")
@@ -138,13 +138,9 @@ def test_every_value_comes_back_from_its_own_json(words: str, number: int) -> No
     assert shape_of(Answer).parse(Response(answer.model_dump_json())) == answer
 
 
-@pytest.mark.parametrize("type_", [Answer, Outer, Owner, Point, Scenario])
+@pytest.mark.parametrize("type_", [Answer, Owner, Point, Scenario])
 def test_plausible_text_of_a_schema_is_an_answer_to_it(type_: type[Any]) -> None:
-    from synthtutor.messages import Request, user
-
     shape = shape_of(type_)
-    if type_ is Outer:
-        pytest.skip("filler does not know patterns")
     for number in range(10):
         text = plausible(Request("s/m", [user(str(number))], shape.schema))
         assert isinstance(shape.parse(reply(text)), type_)
@@ -214,11 +210,15 @@ def test_a_shape_is_made_once() -> None:
     assert shape_of(Outer) is shape_of(Outer)
 
 
+class Plain:
+    """Not a type that JSON can be read into."""
+
+
 class Holder(BaseModel):
     table: dict[str, int]
 
 
-@pytest.mark.parametrize("type_", [int, list[int], dict[str, int], Holder, object])
+@pytest.mark.parametrize("type_", [int, list[int], dict[str, int], Holder, object, Plain])
 def test_a_type_without_a_closed_object_schema_is_refused(type_: Any) -> None:
     with pytest.raises(ConfigError):
         shape_of(type_)

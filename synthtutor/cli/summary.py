@@ -74,8 +74,7 @@ def _controls(say: Say, summary: Summary) -> None:
         line = f"  judge: caught {controls.caught} of {controls.planted} planted defects"
         if controls.unanswered:
             line += f" ({controls.unanswered} unanswered)"
-        if controls.sound:
-            line += f", kept {controls.sound_kept} of {controls.sound} sound replies"
+        line += f", would keep {controls.sound_kept} of {controls.planted} sound texts"
         say(line)
 
 

@@ -1,7 +1,8 @@
-"""Planted defects: gold replies, sound and corrupted, that show what a judge catches.
+"""Planted defects: gold texts, sound and corrupted, that show what a judge catches.
 
 A keep rate says nothing about a judge that keeps everything. So each run has its judge look at
-replies whose faults are known, because they were put there without a model, and at sound ones.
+texts whose faults are known, because they were put there without a model. A judge that finds the
+fault in the sound text too has not caught anything: both are judged.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from synthtutor.defects import Gold, plant
+from synthtutor.defects import DEFECTS, Gold, original, plant
+from synthtutor.judge import Judgement
 from synthtutor.messages import Message
 from synthtutor.recipes.bank import Seed, golds
 from synthtutor.rubric import Rubric
@@ -22,7 +24,7 @@ __all__ = ["ControlRow", "control", "control_rows"]
 
 @dataclass(frozen=True, slots=True)
 class ControlRow:
-    """A gold reply with one defect, or with none (``defect`` is empty)."""
+    """A gold with one defect to plant, and the criteria whose verdict must flip."""
 
     seed: Seed
     gold: Gold
@@ -31,48 +33,43 @@ class ControlRow:
 
 
 def control_rows(rubric: Rubric, count: int, seed: int) -> Iterator[ControlRow]:
-    """The pack's controls in turn, one in four sound, over the subjects' gold replies."""
-    if not rubric.controls:
-        return
+    """Draw ``count`` controls: the pack's in turn, over the subjects' golds in a seeded order."""
     models = golds()
     random.Random(f"controls {seed}").shuffle(models)
-    planted = 0
-    for number in range(count):
+    for number in range(count if rubric.controls else 0):
         example, gold = models[number % len(models)]
-        if number % 4 == 3:
-            yield ControlRow(example, gold, "", ())
-            continue
-        chosen = rubric.controls[planted % len(rubric.controls)]
-        planted += 1
-        yield ControlRow(example, gold, chosen.mutate, tuple(chosen.must_flip))
+        chosen = rubric.controls[number % len(rubric.controls)]
+        yield ControlRow(example, gold, chosen.mutate, chosen.must_flip)
 
 
 async def control(session: Session, row: ControlRow) -> Sample:
-    """The judge's verdict on the reply, and whether it caught what was planted.
+    """Judge the text with and without the defect.
 
-    ``caught`` is None where the judge did not answer on the criterion in question.
+    ``caught`` is True where every criterion in question passes on the sound text and fails on the
+    corrupted one, and None where the judge left one of them unanswered.
     """
-    text = plant(row.defect, row.gold) if row.defect else row.gold.reply
-    student = session.render("misconception/student.md.j2", case=row.seed)[0].content
-    judged = await session.judge(text, session.rubric, context=student)
-    caught: bool | None = None
-    if row.defect:
-        passed = [
-            judged.verdicts[name].passed(criterion)
-            for name in row.must_flip
-            for criterion in session.rubric.criteria
-            if criterion.id == name
-        ]
-        caught = None if None in passed else not any(passed)
+    text = plant(row.defect, row.gold)
+    about_reply = DEFECTS[row.defect].corrupts == "reply"
+    prompt = "student" if about_reply else "explained"
+    context = session.render(f"misconception/{prompt}.md.j2", case=row.seed)[0].content
+    sound = await session.judge(original(row.defect, row.gold), session.rubric, context=context)
+    planted = await session.judge(text, session.rubric, context=context)
+    before, after = _passed(sound, row.must_flip), _passed(planted, row.must_flip)
+    answered = None not in (*before, *after)
     return Sample(
-        messages=[Message("user", student), Message("assistant", text)],
+        messages=[Message("user", context), Message("assistant", text)],
         metadata={
             "subject": row.gold.subject,
             "defect": row.defect,
             "must_flip": list(row.must_flip),
-            "caught": caught,
-            **judged.to_metadata(),
+            "caught": all(before) and not any(after) if answered else None,
+            "sound_outcome": sound.score.outcome,
+            **planted.to_metadata(),
         },
-        outcome=judged.score.outcome,
-        reasons=judged.score.reasons,
+        outcome=planted.score.outcome,
+        reasons=planted.score.reasons,
     )
+
+
+def _passed(judged: Judgement, names: tuple[str, ...]) -> list[bool | None]:
+    return [judged.verdicts[name].passed(judged.rubric.criterion(name)) for name in names]
