@@ -24,10 +24,10 @@ import psutil
 
 __all__ = [
     "Spent",
-    "best_of",
     "fresh",
     "heading",
     "median_of",
+    "middle_of",
     "options",
     "peak_mb",
     "spending",
@@ -38,11 +38,15 @@ __all__ = [
 
 @dataclass(slots=True)
 class Spent:
-    """What a block took: wall-clock seconds, CPU seconds of the process, and of the calling thread."""
+    """What a block took: wall-clock seconds, CPU seconds of the process, and of the calling thread.
+
+    ``calls`` is how many it made, where whoever measures says so.
+    """
 
     seconds: float = 0.0
     cpu_s: float = 0.0
     thread_s: float = 0.0
+    calls: int = 0
 
 
 @contextmanager
@@ -72,9 +76,9 @@ def median_of(times: int, measure: Callable[[], float]) -> float:
     return median(measure() for _ in range(times))
 
 
-def best_of(times: int, measure: Callable[[], Any], key: Callable[[Any], float]) -> Any:
-    """The median measurement of several, by ``key``."""
-    found = sorted((measure() for _ in range(times)), key=key)
+def middle_of(times: int, measure: Callable[[], Spent]) -> Spent:
+    """The measurement in the middle of several, by CPU time."""
+    found = sorted((measure() for _ in range(times)), key=lambda spent: spent.cpu_s)
     return found[len(found) // 2]
 
 

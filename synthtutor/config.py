@@ -117,9 +117,13 @@ class RunConfig(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write it as YAML, leaving defaults out."""
+        from synthtutor.export.destination import replacing
+
         data = self.model_dump(mode="json", exclude_defaults=True)
         data = {"recipe": self.recipe, **data}
-        path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        with replacing(path) as whole:  # half a run.yaml would keep the run from resuming
+            whole.write_text(text, encoding="utf-8")
 
     def limits(self) -> Limits:
         """What each model may be asked."""

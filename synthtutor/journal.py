@@ -10,7 +10,8 @@ Why it is built the way it is:
 * An advisory lock on a file beside the journal makes a second owner impossible; the kernel drops
   it with the process, so no stale lock ever needs cleaning.
 * A ballast file keeps space aside. When the disk fills up, it is given back, the waiting replies
-  are committed into the space it leaves, and the run stops: what was paid is kept even then.
+  and those still under way are committed into the space it leaves, and whoever puts one then hears
+  that the run must stop: what was paid is kept even then.
 * No clock decides anything: ``at`` is only for people. Order is the rowid's, durations are
   monotonic.
 """
@@ -24,6 +25,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -39,8 +41,8 @@ else:
 __all__ = ["Call", "Journal", "Reading", "Replay", "SampleRecord"]
 
 FORMAT = 1
+_META = "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS passes(
     pass INTEGER PRIMARY KEY, at REAL NOT NULL, configuration TEXT NOT NULL,
     complete INTEGER NOT NULL DEFAULT 0, retries INTEGER NOT NULL DEFAULT 0,
@@ -104,6 +106,8 @@ class SampleRecord:
 
 
 _Write = tuple[str, tuple[Any, ...]]
+# The last two: a value that no column can hold. The writer must outlive it, or all would wait.
+_UNWRITABLE = (sqlite3.Error, ValueError, OverflowError)
 
 
 class Journal:
@@ -124,19 +128,21 @@ class Journal:
         self._fresh = True
 
     async def __aenter__(self) -> Self:
-        self._lock = _lock(self.path.with_name("journal.lock"))
-        try:
-            writer = self._connect()
-            self._reader = _reading(self.path)
-            _fill(self._ballast, self._ballast_bytes)
-        except (OSError, sqlite3.Error) as error:
-            os.close(self._lock)
-            raise JournalError(f"{self.path}: {error}") from error
-        except JournalError:
-            os.close(self._lock)
-            raise
-        self._fresh = self._one("SELECT 1 FROM calls LIMIT 1") is None
-        self._pass = int((self._one("SELECT max(pass) FROM passes") or [0])[0] or 0)
+        with ExitStack() as undo:
+            try:
+                self._lock = _lock(self.path.with_name("journal.lock"))
+                undo.callback(os.close, self._lock)
+                undo.callback(self._ballast.unlink, missing_ok=True)
+                writer = self._connect()
+                undo.callback(writer.close)
+                self._reader = _reading(self.path)
+                undo.callback(self._reader.close)
+                _fill(self._ballast, self._ballast_bytes)
+                self._fresh = self._one("SELECT 1 FROM calls LIMIT 1") is None
+                self._pass = int((self._one("SELECT max(pass) FROM passes") or [0])[0] or 0)
+            except (OSError, sqlite3.Error) as error:
+                raise JournalError(f"{self.path}: {error}") from error
+            undo.pop_all()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._write_all, args=(writer,), name="journal")
         self._thread.start()
@@ -146,9 +152,12 @@ class Journal:
         """Commit what is waiting, whatever else happens, and let go of the file."""
         self._reader.close()  # before the writer, so that the last to close folds the WAL in
         self._queue.put(None)
-        await asyncio.shield(asyncio.to_thread(self._thread.join))
-        self._ballast.unlink(missing_ok=True)
-        os.close(self._lock)
+        try:
+            await asyncio.shield(asyncio.to_thread(self._thread.join))
+        finally:
+            self._thread.join()  # whoever is cancelled while waiting still may not leave before
+            self._ballast.unlink(missing_ok=True)
+            os.close(self._lock)
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────
 
@@ -173,10 +182,10 @@ class Journal:
         """Record a paid reply; returns after the commit that holds it.
 
         Once called, the record lands even when the caller is cancelled while it waits.
-        Raises JournalError where it cannot be written.
+        Raises JournalError where it cannot be written, or where it is one of the last that can.
         """
         usage = call.response.usage
-        await self._write(
+        await self._kept(
             _PUT_CALL,
             (
                 call.key, call.sample, self._pass, call.kind, call.role, call.stage, call.model,
@@ -188,8 +197,8 @@ class Journal:
         )  # fmt: skip
 
     async def finish(self, record: SampleRecord) -> None:
-        """Record a finished sample in place of the one of an earlier pass."""
-        await self._write(
+        """Record a finished sample in place of the one of an earlier pass. Raises as `put` does."""
+        await self._kept(
             _PUT_SAMPLE,
             (
                 record.sample, record.kind, record.position, self._pass,
@@ -197,9 +206,12 @@ class Journal:
             ),
         )  # fmt: skip
 
-    def _write(self, sql: str, values: tuple[Any, ...]) -> asyncio.Future[None]:
-        if self._broken is not None:
+    async def _kept(self, sql: str, values: tuple[Any, ...]) -> None:
+        await self._write(sql, values)
+        if self._broken is not None:  # written all the same, into the ballast's place
             raise self._broken
+
+    def _write(self, sql: str, values: tuple[Any, ...]) -> asyncio.Future[None]:
         done = self._loop.create_future()
         self._queue.put(((sql, values), done))
         return done
@@ -226,14 +238,15 @@ class Journal:
             return None
         try:
             _transaction(connection, writes)
-        except sqlite3.Error as first:
-            self._broken = JournalError(f"{self.path}: {first}; nothing more is asked")
+        except _UNWRITABLE as first:
+            if self._broken is None:
+                self._broken = JournalError(f"{self.path}: {first}; nothing more is asked")
             if not self._ballast.exists():
                 return self._broken
             self._ballast.unlink(missing_ok=True)
             try:
                 _transaction(connection, writes)
-            except sqlite3.Error:
+            except _UNWRITABLE:
                 return self._broken
         return None
 
@@ -241,7 +254,7 @@ class Journal:
 
     @property
     def broken(self) -> JournalError | None:
-        """Why nothing more can be written, if so; what was put before is committed all the same."""
+        """Why the run must stop, if so; what is put after that is written as long as there is room."""
         return self._broken
 
     @property
@@ -265,17 +278,21 @@ class Journal:
         connection = sqlite3.connect(
             self.path, isolation_level=None, check_same_thread=False, timeout=60
         )
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.executescript(_SCHEMA)
-        found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-        if found is None:
-            connection.execute("INSERT INTO meta VALUES ('format', ?)", (str(FORMAT),))
-        elif int(found[0]) != FORMAT:
-            raise JournalError(
-                f"{self.path}: written in format {found[0]}, this version reads {FORMAT}; "
-                "use the version of synthtutor that wrote it"
-            )
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(_META)
+            found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+            if found is not None and found[0] != str(FORMAT):
+                raise JournalError(
+                    f"{self.path}: written in format {found[0]}, this version reads {FORMAT}; "
+                    "use the version of synthtutor that wrote it"
+                )
+            connection.executescript(_SCHEMA)
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from synthtutor.export import FORMATS, export
-from synthtutor.export.destination import replacing
+from synthtutor.export.destination import replacing, sweep
 from synthtutor.export.faults import Report
 from synthtutor.export.validate import validate
 from synthtutor.journal import Reading
@@ -21,6 +21,7 @@ __all__ = ["Controls", "Summary", "finished", "summarise", "write_outputs"]
 
 _KEPT = ("kept",)
 _DROPPED = ("rejected", "undetermined", "failed")
+_WRITTEN = ("run.yaml", "samples.jsonl", "rejected.jsonl", "finetune.jsonl", "statistics.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,8 @@ def write_outputs(reading: Reading, folder: Path, summary: Summary, recipe: Reci
 
     Returns what `validate` says of finetune.jsonl.
     """
+    for name in _WRITTEN:
+        sweep(folder / name)
     for name, outcomes in (("samples", _KEPT), ("rejected", _DROPPED), ("finetune", _KEPT)):
         export(finished(reading, outcomes), folder / FORMATS[name].name, format=name)
     report = validate(folder / FORMATS["finetune"].name, strict_roles=recipe.chat_roles)

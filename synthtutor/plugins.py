@@ -33,7 +33,7 @@ def load(kind: str, name: str) -> Any:
         raise ConfigError(f"no {singular} {name!r}{hint} Installed: {known}{install}")
     try:
         return points[name].load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise ConfigError(
             f"{kind.removesuffix('s')} {name!r} cannot be imported: {error}"
         ) from error

@@ -51,7 +51,7 @@ class Retrying:
         again = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Retryable),
             wait=self._wait,
-            stop=self._stop,
+            stop=self._enough_faults(),
             sleep=self._sleep,
             reraise=True,
         )
@@ -82,9 +82,14 @@ class Retrying:
             return told + self._jitter(state)
         return self._backoff(state)
 
-    def _stop(self, state: tenacity.RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, RateLimited):
-            return False
-        elapsed = state.seconds_since_start or 0.0
-        return state.attempt_number >= self._attempts or elapsed >= self._deadline_s
+    def _enough_faults(self) -> Callable[[tenacity.RetryCallState], bool]:
+        """When to give up on one call: rate limits use up neither attempts nor deadline."""
+        faults: list[float] = []  # when each came
+
+        def enough(state: tenacity.RetryCallState) -> bool:
+            if state.outcome and isinstance(state.outcome.exception(), RateLimited):
+                return False
+            faults.append(state.outcome_timestamp or 0.0)
+            return len(faults) >= self._attempts or faults[-1] - faults[0] >= self._deadline_s
+
+        return enough

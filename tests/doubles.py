@@ -82,8 +82,8 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         events = super().select(0 if timeout is not None else None)
-        if not events and timeout:
-            self.now += timeout
+        if not events and timeout is not None:
+            self.now += max(timeout, 1e-6)  # a little always: a clock that stands still is no clock
         return events
 
 

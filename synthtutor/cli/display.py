@@ -168,29 +168,29 @@ class TerminalDisplay(Display):
         kept = f"{now['kept']:,} kept"
         if now["rows"]:
             kept += f" ({now['kept'] / now['rows']:.0%})"
-        dropped = (
-            f"{now['rejected']:,} rejected · {now['undetermined']:,} undetermined · "
-            f"{now['failed']:,} failed"
-        )
-        table.add_row("rows", rows, kept, dropped)
         tokens = now["input_tokens"] + now["output_tokens"]
-        replayed = f"{now['replayed']:,} replayed" if now["replayed"] else ""
-        table.add_row("calls", f"{now['calls']:,}", f"{now['in_flight']} in flight", replayed)
-        table.add_row(
-            "spent", money(now["cost_usd"], now["unpriced_calls"]), f"{tokens:,} tokens", ""
-        )
         left = f"about {_duration(now['eta_s'])} left" if now["eta_s"] else ""
-        waits = f"{now['rate_limited']} rate limits" if now["rate_limited"] else ""
-        table.add_row("time", _duration(now["seconds"]), left, waits)
-        parts: list[RenderableType] = [
-            ProgressBar(total=total, completed=now["rows"], width=60, pulse=not total),
-            table,
-        ]
+        table.add_row("rows", rows, kept, _counted(now, "rejected", "undetermined", "failed"))
+        flying = f"{now['in_flight']} in flight"
+        table.add_row("calls", f"{now['calls']:,}", flying, _counted(now, "replayed"))
+        table.add_row("spent", money(now["cost_usd"], now["unpriced_calls"]), f"{tokens:,} tokens")
+        table.add_row("time", _duration(now["seconds"]), left, _counted(now, "rate_limited"))
+        bar = Table.grid()  # a bar alone does not end its line
+        bar.add_row(ProgressBar(total=total, completed=now["rows"], width=60, pulse=not total))
+        lines: list[RenderableType] = [bar, table]
         if live.progress.latest:
-            parts.append(Text(f"latest  {live.progress.latest}", style="dim", overflow="ellipsis"))
+            lines.append(_one_line(f"latest kept: {live.progress.latest}", "dim"))
         if live.warnings:
-            parts.append(Text(f"warning {live.warnings[-1]}", style="yellow", overflow="ellipsis"))
-        return Group(*parts)
+            lines.append(_one_line(f"warning: {live.warnings[-1]}", "yellow"))
+        return Group(*lines)
+
+
+def _counted(now: dict[str, Any], *names: str) -> str:
+    return ", ".join(f"{now[name]:,} {name.replace('_', ' ')}" for name in names if now[name])
+
+
+def _one_line(text: str, style: str) -> Text:
+    return Text(" ".join(text.split()), style=style, no_wrap=True, overflow="ellipsis")
 
 
 class JsonDisplay(Display):

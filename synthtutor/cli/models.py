@@ -36,7 +36,9 @@ def list_models(
         typer.echo(orjson.dumps(entries, default=str).decode())
         return 0
     for entry in entries:
-        typer.echo(str(entry))
+        where = entry["here"] or f"synthtutor models pull {entry['name'].partition('/')[2]}"
+        typer.echo(f"{entry['name']}  {entry['size_mb']} MB, {entry['licence']}: {entry['remark']}")
+        typer.echo(f"  {where}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from synthtutor.errors import ConfigError
 
-__all__ = ["replacing", "replacing_folder", "unwritable"]
+__all__ = ["replacing", "replacing_folder", "sweep", "unwritable"]
 
 
 @contextmanager
@@ -66,6 +67,17 @@ def replacing_folder(path: str | Path, *, known_by: tuple[str, ...]) -> Iterator
             old.rename(place)
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def sweep(path: str | Path) -> None:
+    """Remove what writers of ``path`` that were killed have left beside it.
+
+    For a folder's owner only: another writer under way would lose its file.
+    """
+    place = Path(os.path.realpath(path))
+    for leftover in place.parent.glob(f".{glob.escape(place.name[:200])}.*.tmp"):
+        with suppress(OSError):
+            leftover.unlink()
 
 
 def unwritable(path: str | Path, error: OSError) -> ConfigError:
