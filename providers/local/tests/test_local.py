@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,8 +16,10 @@ from synthtutor_local_models import DEFAULT, MODELS, located
 
 from synthtutor.errors import ConfigError, Rejected
 from synthtutor.messages import Request, Settings, system, user
-from synthtutor.provider import Endpoint
+from synthtutor.provider import Endpoint, Provider
 from synthtutor.structured import shape_of
+from synthtutor.testing.contract import ProviderContract
+from synthtutor.testing.server import OpenAIServer
 
 
 def model_is_here() -> bool:
@@ -42,11 +45,20 @@ async def provider() -> AsyncIterator[Local]:
     await made.aclose()
 
 
-def asked(text: str, **settings: int) -> Request:
+def asked(text: str, max_tokens: int = 12, seed: int | None = None) -> Request:
     messages = [system("Answer in one sentence."), user(text)]
-    return Request(
-        f"local/{DEFAULT}", messages, settings=Settings(**{"max_tokens": 12, **settings})
-    )
+    return Request(f"local/{DEFAULT}", messages, settings=Settings(max_tokens, seed=seed))
+
+
+@needs_model
+@pytest.mark.slow
+class TestLocal(ProviderContract):
+    model = f"local/{DEFAULT}"
+    settings = Settings(max_tokens=300)
+    cannot = dict.fromkeys(ProviderContract.of_the_wire, "the model runs in this process")
+
+    def make(self, server: OpenAIServer, endpoint: Endpoint) -> Provider:
+        return Local(replace(endpoint, options={"context": "512", "threads": "2"}))
 
 
 @needs_model
