@@ -128,14 +128,18 @@ async def running(
         while (sample := await done.get()) is not None:
             yield sample
 
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(make())
-        stream = samples()
-        try:
-            yield stream
-        finally:
-            if not task.done():
-                task.cancel()
+    try:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(make())
+            try:
+                yield samples()
+            finally:
+                if not task.done():
+                    task.cancel()
+    except BaseExceptionGroup as errors:  # the group is ours; the caller knows of one error
+        if len(errors.exceptions) > 1:
+            raise
+        raise errors.exceptions[0] from None
 
 
 def _finished(work: Coroutine[Any, Any, T]) -> T:

@@ -6,7 +6,7 @@ It is what ``run.yaml`` holds. There is no place in it for a key: keys come from
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -32,6 +32,9 @@ CONTENT_FIELDS = (
     "settings",
     "options",
 )
+
+
+_Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class RoleSettings(BaseModel):
@@ -68,7 +71,7 @@ class RunConfig(BaseModel):
     settings: dict[str, RoleSettings] = Field(default_factory=dict)
     base_urls: dict[str, str] = Field(default_factory=dict)
     provider_options: dict[str, dict[str, str]] = Field(default_factory=dict)
-    prices: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    prices: dict[str, tuple[_Dollars, _Dollars]] = Field(default_factory=dict)
     concurrency: int = Field(50, gt=0)
     requests_per_minute: float | None = Field(None, gt=0)
     tokens_per_minute: float | None = Field(None, gt=0)

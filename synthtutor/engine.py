@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 import orjson
 
@@ -26,17 +26,18 @@ from synthtutor.errors import (
     ConfigError,
     InvalidOutput,
     JournalError,
+    RecipeError,
     Rejected,
     Retryable,
     SynthtutorError,
     Unauthorized,
 )
 from synthtutor.journal import SampleRecord
-from synthtutor.messages import Request, Response
+from synthtutor.messages import Request, Response, storable
 from synthtutor.provider import Capabilities, Provider
 from synthtutor.session import RunContext, Session
 from synthtutor.sources import BadRow, Occurrences, canonical
-from synthtutor.tutoring import Sample
+from synthtutor.tutoring import Outcome, Sample
 
 __all__ = ["Engine", "Finished", "Gate", "Progress", "Stop"]
 
@@ -46,11 +47,15 @@ RecipeFunction = Callable[[Session, Row], Awaitable[Sample]]
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A sample that is done. ``body`` is what the files will hold of it."""
+    """A sample that is done. ``body`` is what the files will hold of it.
+
+    ``at_once`` marks a failure that waited for no answer: a line that is no row, a refused request.
+    """
 
     outcome: str
     reason: str
     body: dict[str, Any]
+    at_once: bool = False
 
 
 @dataclass(slots=True)
@@ -173,24 +178,27 @@ class Engine(Generic[Row]):
     dry: bool = False
     progress: Progress = field(default_factory=Progress)
     on_finished: Callable[[Finished], None] | None = None
+    _at_once: int = field(default=0, init=False)
 
     async def run(self, rows: Iterable[Row | BadRow]) -> None:
         """Until the rows or the run are at their end. What stopped it early is in ``stop``."""
         slots = asyncio.Semaphore(self.samples_in_flight)
         with Occurrences() as occurrences:
             async with asyncio.TaskGroup() as group:
-                for position, row in enumerate(self._admitted(rows)):
+                for position, (row, sample) in enumerate(self._named(rows, occurrences)):
                     await slots.acquire()
                     if self.stop.reason is not None:
                         break
-                    sample = self._sample_id(row, occurrences)
                     self.progress.waiting += 1
                     task = group.create_task(self._sample(row, sample, position))
                     task.add_done_callback(lambda _: slots.release())
 
-    def _admitted(self, rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
+    def _named(
+        self, rows: Iterable[Row | BadRow], occurrences: Occurrences
+    ) -> Iterator[tuple[Row | BadRow, bytes]]:
         try:
-            yield from rows
+            for row in rows:
+                yield row, self._sample_id(row, occurrences)
         except SynthtutorError as error:
             self.stop.request("the rows cannot be read", error)
 
@@ -220,12 +228,16 @@ class Engine(Generic[Row]):
     async def _made(self, row: Row | BadRow, sample: bytes) -> Finished | None:
         """The finished sample, or None where the run stops instead."""
         if isinstance(row, BadRow):
-            return _failure(sample, f"{row.where}: {row.reason}", {"row": row.where})
+            return _failure(sample, f"{row.where}: {row.reason}", {"row": row.where}, at_once=True)
         session = Session(self.context, sample, kind=self.kind)
         try:
-            made = await self.function(session, row)
+            return self._finished(await self.function(session, row), session)
         except Exception as error:  # the engine's boundary: a sample fails alone
             return self._failed(_cause(error), session)
+
+    def _finished(self, made: Sample, session: Session) -> Finished:
+        if made.outcome not in get_args(Outcome):
+            raise RecipeError(f"outcome {made.outcome!r} is none of {', '.join(get_args(Outcome))}")
         metadata = {
             **made.metadata,
             "outcome": made.outcome,
@@ -233,7 +245,7 @@ class Engine(Generic[Row]):
             "lineage": {"recipe": self.name, **session.lineage()},
         }
         messages = [{"role": m.role, "content": m.content} for m in made.messages]
-        body = {"id": sample.hex(), "messages": messages, "metadata": metadata}
+        body = {"id": session.sample.hex(), "messages": messages, "metadata": metadata}
         return Finished(made.outcome, "; ".join(made.reasons), body)
 
     def _failed(self, error: BaseException, session: Session) -> Finished | None:
@@ -248,9 +260,15 @@ class Engine(Generic[Row]):
         extra: dict[str, Any] = {"lineage": {"recipe": self.name, **session.lineage()}}
         if isinstance(error, InvalidOutput):
             extra["text"] = error.text
-        return _failure(session.sample, _reason(error), extra)
+        at_once = isinstance(error, Rejected)
+        return _failure(session.sample, _reason(error), extra, at_once=at_once)
 
     async def _record(self, finished: Finished, sample: bytes, position: int) -> None:
+        try:
+            body = orjson.dumps(finished.body)
+        except TypeError as error:
+            finished = _failure(sample, f"the recipe's sample is not JSON: {error}", {})
+            body = orjson.dumps(finished.body)
         await self.context.journal.finish(
             SampleRecord(
                 sample=sample,
@@ -258,7 +276,7 @@ class Engine(Generic[Row]):
                 position=position,
                 outcome=finished.outcome,
                 reason=finished.reason,
-                body=orjson.dumps(finished.body),
+                body=body,
             )
         )
         progress = self.progress
@@ -270,11 +288,16 @@ class Engine(Generic[Row]):
         self._look_at_failures(finished)
 
     def _look_at_failures(self, finished: Finished) -> None:
+        if finished.outcome != "failed":
+            return
         progress = self.progress
-        hopeless = progress.failed == progress.done >= 5
-        if finished.outcome == "failed" and (
-            (progress.done >= self.judge_after or hopeless)
-            and progress.failed > self.max_failed * progress.done
+        self._at_once += finished.at_once
+        done, failed = progress.done - self._at_once, progress.failed - self._at_once
+        enough = done >= self.judge_after or failed == done >= 5
+        # What fails at once is ahead of answers that take their time: count those as good.
+        at_best = progress.done + progress.waiting - 1
+        if (enough and failed > self.max_failed * done) or (
+            progress.failed >= self.judge_after and progress.failed > self.max_failed * at_best
         ):
             self.stop.request(
                 f"too many failures: {progress.failed} of {progress.done} rows failed, "
@@ -282,9 +305,13 @@ class Engine(Generic[Row]):
             )
 
 
-def _failure(sample: bytes, reason: str, extra: dict[str, Any]) -> Finished:
+def _failure(
+    sample: bytes, reason: str, extra: dict[str, Any], *, at_once: bool = False
+) -> Finished:
+    reason = storable(reason)
     metadata = {"outcome": "failed", "reasons": [reason], **extra}
-    return Finished("failed", reason, {"id": sample.hex(), "messages": [], "metadata": metadata})
+    body = {"id": sample.hex(), "messages": [], "metadata": metadata}
+    return Finished("failed", reason, body, at_once)
 
 
 def _cause(error: BaseException) -> BaseException:

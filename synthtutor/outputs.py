@@ -138,7 +138,7 @@ def write_outputs(reading: Reading, folder: Path, summary: Summary, recipe: Reci
         "controls": asdict(summary.controls),
         "judge_is_writer": summary.judge_is_writer,
         "demonstration_models": list(summary.demonstration_models),
-        "account": [_without_seconds(entry) for entry in summary.account],
+        "account": [_reproducible(entry) for entry in summary.account],
         "cost_usd": round(summary.cost_usd, 6),
         "unpriced_calls": summary.unpriced_calls,
         "prices": dict(summary.prices),
@@ -155,9 +155,10 @@ def write_outputs(reading: Reading, folder: Path, summary: Summary, recipe: Reci
     return report
 
 
-def _without_seconds(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Times differ from run to run; statistics.json must not."""
-    return {key: value for key, value in entry.items() if key != "seconds"}
+def _reproducible(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what differs from run to run: times, and the last digits of sums of dollars."""
+    figures = {key: value for key, value in entry.items() if key != "seconds"}
+    return {**figures, "cost_usd": round(entry["cost_usd"], 6)}
 
 
 def _controls(reading: Reading) -> Controls:

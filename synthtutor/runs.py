@@ -119,6 +119,7 @@ class Live:
 
             def admit(sample: bytes) -> None:
                 if sample in finished:
+                    finished.remove(sample)  # however many calls it would make
                     seen.paying_again += 1
                 raise asyncio.CancelledError("a preview asks nothing")
 
@@ -263,7 +264,7 @@ async def opened(
     _check(config, recipe)
     stop, meter = Stop(), Meter(config.budget_usd, config.max_tokens_total)
     rubric = _rubric(config, recipe)
-    folders = [Path(config.prompts)] if config.prompts else []
+    prompts = Prompts(*[Path(config.prompts)] if config.prompts else [])
     async with AsyncExitStack() as stack:
         live: Live | None = None
 
@@ -286,7 +287,7 @@ async def opened(
         context = RunContext(
             journal,
             roles,
-            Prompts(*folders),
+            prompts,
             config.seed,
             retry_failed=retry_failed,
             rubric=rubric,

@@ -23,6 +23,8 @@ from synthtutor.errors import JournalError, SynthtutorError
 
 __all__ = ["app", "run"]
 
+_CTRL_C = 130  # what typer makes of a KeyboardInterrupt
+
 app = typer.Typer(
     name="synthtutor",
     help="Training data for AI tutors: generated, judged, priced and exported.",
@@ -84,4 +86,7 @@ def run(arguments: Sequence[str]) -> int:
     except SynthtutorError as error:
         print(f"synthtutor: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    if code == _CTRL_C:
+        print("synthtutor: interrupted", file=sys.stderr)  # noqa: T201
+        return 3
     return code if isinstance(code, int) else 0

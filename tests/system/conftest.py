@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.system.runs import write_rows, write_rubric
+from tests.system.runs import Process, write_rows, write_rubric
 
 
 @pytest.fixture
@@ -16,3 +17,11 @@ def options(tmp_path: Path) -> tuple[str, ...]:
         *("--rows", str(rows), "--rubric", str(rubric)),
         *("--mode", "answer", "--concurrency", "8"),
     )
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs_on() -> Iterator[None]:
+    """A failed test leaves no process behind."""
+    yield
+    for process in list(Process.unended):
+        process.close()

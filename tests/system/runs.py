@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -73,7 +73,9 @@ class Ended:
 
 
 class Process:
-    """The command line at work, in a process group of its own."""
+    """The command line at work, in a process group of its own. A fixture ends what a test leaves."""
+
+    unended: ClassVar[set[Process]] = set()
 
     def __init__(self, arguments: list[str], environment: Mapping[str, str]) -> None:
         self._open = ExitStack()
@@ -88,6 +90,7 @@ class Process:
             env={**os.environ, **environment},
             start_new_session=True,
         )
+        self.unended.add(self)
 
     @property
     def alive(self) -> bool:
@@ -104,12 +107,18 @@ class Process:
         try:
             code = self.popen.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            os.killpg(self.popen.pid, signal.SIGKILL)
-            self.popen.wait()
             pytest.fail(f"still running after {timeout_s} s: {self.told()}")
         out, err = self.told()
-        self._open.close()
+        self.close()
         return Ended(code, out, err)
+
+    def close(self) -> None:
+        """End it, if it has not ended, and let go of what it printed."""
+        if self.alive:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+            self.popen.wait()
+        self._open.close()
+        self.unended.discard(self)
 
     def told(self) -> tuple[str, str]:
         """What it has printed so far: (stdout, stderr)."""

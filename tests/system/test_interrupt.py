@@ -134,9 +134,7 @@ def test_a_signal_while_all_calls_wait_to_be_asked_again_ends_at_once(
         assert "to go on where it stopped" in ended.err
 
 
-def test_a_signal_before_the_first_call_stops_too(
-    options: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_a_signal_before_the_first_call_stops_too(options: tuple[str, ...], tmp_path: Path) -> None:
     with server_process(*SERVER) as url:
         run = Run(url, tmp_path / "run", options)
         process = run.start()

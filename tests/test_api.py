@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import synthtutor
+from synthtutor import Message, Recipe, Sample, Session, arun, recipe, run, running
+from synthtutor.errors import ConfigError, Unauthorized
+from synthtutor.messages import Request, Response
+from synthtutor.testing import ScriptedProvider
+from tests.doubles import echo, reply
+
+MODEL = "scripted/m"
+
+
+@recipe
+async def question(session: Session, row: dict[str, Any]) -> Sample:
+    """Answers a question.
+
+    And says no more.
+    """
+    answer = await session.generate(str, f"question {row['n']}")
+    return Sample([Message("user", str(row["n"])), Message("assistant", answer)])
+
+
+def numbered(count: int) -> list[dict[str, Any]]:
+    return [{"n": number} for number in range(count)]
+
+
+def given(provider: ScriptedProvider | None = None) -> dict[str, ScriptedProvider]:
+    return {"scripted": provider or ScriptedProvider(echo)}
+
+
+def test_a_run_in_a_script(tmp_path: Path) -> None:
+    result = run(question, models=MODEL, out=tmp_path, rows=numbered(3), providers=given())
+    assert result.complete
+    assert result.folder == tmp_path
+    assert result.summary.kept == 3
+    contents = [sample["messages"][-1]["content"] for sample in result.samples()]
+    assert contents == [f"echo of question {number}" for number in range(3)]
+
+
+async def test_a_run_in_async_code(tmp_path: Path) -> None:
+    result = await arun(question, models=MODEL, out=tmp_path, rows=numbered(3), providers=given())
+    assert result.summary.kept == 3
+
+
+async def test_a_run_where_a_loop_is_running_already(tmp_path: Path) -> None:
+    # What a notebook does: plain run(), with no await, inside a running loop.
+    result = run(question, models=MODEL, out=tmp_path, rows=numbered(3), providers=given())
+    assert result.summary.kept == 3
+    with pytest.raises(ConfigError):
+        run(question, models="m", out=tmp_path)
+
+
+def test_the_same_call_again_resumes_and_pays_nothing(tmp_path: Path) -> None:
+    provider = ScriptedProvider(echo)
+    for count in (2, 5, 5):
+        run(question, models=MODEL, out=tmp_path, rows=numbered(count), providers=given(provider))
+    assert provider.calls == 5
+
+
+def test_rows_come_from_a_file_or_from_anything_that_can_be_iterated(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("n\n1\n2\n")
+
+    def generated() -> Iterator[dict[str, Any]]:
+        yield from numbered(2)
+
+    for number, rows in enumerate([file, str(file), generated(), tuple(numbered(2))]):
+        out = tmp_path / str(number)
+        result = run(question, models=MODEL, out=out, rows=rows, providers=given())
+        assert result.summary.kept == 2
+
+
+def test_options_are_those_of_the_configuration(tmp_path: Path) -> None:
+    result = run(question, models=MODEL, out=tmp_path, rows=numbered(9), providers=given(), n=4)
+    assert result.summary.made == 4
+    with pytest.raises(ConfigError, match="budget: there is no such field; did you mean"):
+        run(question, models=MODEL, out=tmp_path, rows=numbered(9), budget=4)
+
+
+def test_a_recipe_is_also_known_by_its_name(tmp_path: Path) -> None:
+    result = run("misconception", models=MODEL, out=tmp_path, n=2, controls=0)
+    assert result.summary.made == 2
+    assert result.summary.recipe == "misconception"
+
+
+def test_models_are_named_by_role(tmp_path: Path) -> None:
+    models = {"writer": "scripted/a", "judge": "scripted/b"}
+    result = run("misconception", models=models, out=tmp_path, n=2, controls=0)
+    assert {entry["model"] for entry in result.summary.account} == set(models.values())
+    with pytest.raises(ConfigError, match="write provider/model"):
+        run("misconception", models="gpt-5", out=tmp_path, n=2)
+
+
+def test_a_run_over_its_budget_is_a_result_and_not_an_error(tmp_path: Path) -> None:
+    result = run(
+        question,
+        models=MODEL,
+        out=tmp_path,
+        rows=numbered(50),
+        providers=given(ScriptedProvider(lambda _: reply("ok"))),
+        max_tokens_total=2500,
+    )
+    assert not result.complete
+    assert 0 < len(result.samples()) < 50
+
+
+def test_what_fails_every_row_is_raised_as_it_is(tmp_path: Path) -> None:
+    provider = ScriptedProvider(lambda _: Unauthorized("bad key"))
+    with pytest.raises(Unauthorized, match="bad key"):
+        run(question, models=MODEL, out=tmp_path, rows=numbered(3), providers=given(provider))
+
+
+def test_every_finished_sample_is_heard_of(tmp_path: Path) -> None:
+    heard: list[str] = []
+    run(
+        question,
+        models=MODEL,
+        out=tmp_path,
+        rows=[*numbered(3), {"wrong": 1}],
+        providers=given(),
+        on_finished=lambda finished: heard.append(finished.outcome),
+    )
+    assert sorted(heard) == ["failed", "kept", "kept", "kept"]
+
+
+# ── running ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_samples_are_given_as_they_finish(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+
+    class Held(ScriptedProvider):
+        async def complete(self, request: Request) -> Response:
+            if "question 2" in request.messages[0].content:
+                await gate.wait()
+            return await super().complete(request)
+
+    seen = []
+    async with running(
+        question, models=MODEL, out=tmp_path, rows=numbered(3), providers=given(Held(echo))
+    ) as samples:
+        async for sample in samples:
+            seen.append(sample.body["messages"][0]["content"])
+            if len(seen) == 2:
+                gate.set()  # the third could not have been waited for
+    assert sorted(seen[:2]) == ["0", "1"]
+    assert seen[2] == "2"
+    assert (tmp_path / "finetune.jsonl").exists()
+
+
+async def test_leaving_early_stops_the_run_and_keeps_what_was_paid(tmp_path: Path) -> None:
+    first = ScriptedProvider(echo)
+    async with asyncio.timeout(60):
+        async with running(
+            question,
+            models=MODEL,
+            out=tmp_path,
+            rows=({"n": number} for number in iter(int, 1)),
+            providers=given(first),
+            concurrency=2,
+        ) as samples:
+            async for _ in samples:
+                break
+    assert first.calls < 1000, "the rows have no end"
+    again = ScriptedProvider(echo)
+    async with asyncio.timeout(60):
+        await arun(
+            question, models=MODEL, out=tmp_path, rows=[{"n": 0}], providers=given(again)
+        )
+    assert again.calls == 0
+
+
+async def test_an_error_of_the_run_is_raised_as_it_is(tmp_path: Path) -> None:
+    provider = ScriptedProvider(lambda _: Unauthorized("bad key"))
+    with pytest.raises(Unauthorized):
+        async with running(
+            question, models=MODEL, out=tmp_path, rows=numbered(3), providers=given(provider)
+        ) as samples:
+            async for _ in samples:
+                raise AssertionError("there is none")
+
+
+async def test_an_error_of_the_block_is_raised_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with running(
+            question, models=MODEL, out=tmp_path, rows=numbered(50), providers=given()
+        ) as samples:
+            async for _ in samples:
+                raise ZeroDivisionError
+
+
+# ── recipes ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_bare_decorator_names_the_recipe_after_its_function() -> None:
+    assert isinstance(question, Recipe)
+    assert (question.name, question.roles) == ("question", ("writer",))
+    assert question.summary == "Answers a question."
+
+
+def test_a_decorator_with_arguments_says_the_rest() -> None:
+    @recipe(name="other", roles=("student", "tutor"), chat_roles=("user", "assistant"))
+    async def named(session: Session, row: dict[str, Any]) -> Sample:
+        return Sample([])
+
+    assert (named.name, named.roles) == ("other", ("student", "tutor"))
+    assert named.summary == ""
+
+
+def test_recipes_are_part_of_the_front_door() -> None:
+    assert synthtutor.recipe is recipe
