@@ -60,7 +60,7 @@ _CASES = (
 
 
 async def _spent(case: Case, calls: int) -> Spent:
-    async with live(case.recipe, None, case.provider()) as run:
+    async with live(case.recipe, case.provider()) as run:
         await run.journal.begin("{}")
         await engine(run).run(case.rows(20))  # schemas and statements are made once
         before = run.meter.calls
@@ -70,6 +70,10 @@ async def _spent(case: Case, calls: int) -> Spent:
     return spent
 
 
+def _run(case: Case, calls: int) -> Spent:
+    return asyncio.run(_spent(case, calls))
+
+
 def main() -> None:
     """Print the table, and the profile where it is asked for."""
     asked = options(__doc__, "--profile")
@@ -77,7 +81,7 @@ def main() -> None:
     calls, times = (1500, 3) if asked.quick else (9000, 5)
     lines = []
     for case in _CASES:
-        spent = middle_of(times, lambda case=case: asyncio.run(_spent(case, calls)))
+        spent = middle_of(times, partial(_run, case, calls))
         each = spent.cpu_s / spent.calls * 1e3
         loop = spent.thread_s / spent.calls * 1e3
         goal = ("–", "") if case.goal_ms is None else (case.goal_ms, verdict(each <= case.goal_ms))

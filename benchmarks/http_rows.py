@@ -39,10 +39,8 @@ _KEY = "unused"  # the server does not look at it
 async def _ours(url: str, count: int, in_flight: int) -> Spent:
     from synthtutor_compatible import Compatible
 
-    provider = Compatible(
-        Endpoint(base_url=url, max_in_flight=in_flight, options={"free": "true"})
-    )
-    async with live(asking(1, str), None, provider, concurrency=in_flight) as run:
+    provider = Compatible(Endpoint(base_url=url, max_in_flight=in_flight, options={"free": "true"}))
+    async with live(asking(1, str), provider, concurrency=in_flight) as run:
         await run.journal.begin("{}")
         await engine(run).run(rows(1))
         with spending() as spent:

@@ -26,8 +26,8 @@ __all__ = [
     "Spent",
     "fresh",
     "heading",
-    "median_of",
     "middle_of",
+    "of_command",
     "options",
     "peak_mb",
     "spending",
@@ -71,15 +71,22 @@ def peak_mb() -> float:
     return float(psutil.Process().memory_info().rss) / 2**20
 
 
-def median_of(times: int, measure: Callable[[], float]) -> float:
-    """The median of several measurements."""
-    return median(measure() for _ in range(times))
+def of_command(*command: str) -> Spent:
+    """What a command took that must succeed; ``cpu_s`` is that of its process."""
+    before, started = os.times(), time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    seconds, after = time.perf_counter() - started, os.times()
+    user = after.children_user - before.children_user
+    return Spent(seconds, user + after.children_system - before.children_system)
 
 
 def middle_of(times: int, measure: Callable[[], Spent]) -> Spent:
-    """The measurement in the middle of several, by CPU time."""
-    found = sorted((measure() for _ in range(times)), key=lambda spent: spent.cpu_s)
-    return found[len(found) // 2]
+    """The medians of several measurements, of each figure on its own."""
+    found = [measure() for _ in range(times)]
+    middle = Spent(calls=found[0].calls)
+    for name in ("seconds", "cpu_s", "thread_s"):
+        setattr(middle, name, median(getattr(spent, name) for spent in found))
+    return middle
 
 
 def fresh(script: str, *arguments: object) -> Any:

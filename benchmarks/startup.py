@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 
-from measuring import heading, median_of, options, table, verdict
+from measuring import heading, middle_of, of_command, options, table, verdict
 
 _GOAL_S = 0.3
 
 
-def _seconds(*command: str) -> float:
-    started = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - started
+def _commands() -> dict[str, tuple[str, ...]]:
+    """What is started, by the name it has in the table."""
+    python = sys.executable
+    found: dict[str, tuple[str, ...]] = {
+        "python -c pass": (python, "-c", "pass"),
+        "synthtutor --help": (str(Path(python).with_name("synthtutor")), "--help"),
+        "python -m synthtutor --help": (python, "-m", "synthtutor", "--help"),
+    }
+    spec = find_spec("synthtutor.cli")
+    assert spec is not None
+    names = sorted(module.name for module in iter_modules(spec.submodule_search_locations))
+    for module in ("synthtutor", *(f"synthtutor.cli.{name}" for name in names)):
+        found[f"import {module}"] = (python, "-c", f"import {module}")
+    return found
 
 
 def main() -> None:
@@ -25,21 +34,14 @@ def main() -> None:
     asked = options(__doc__)
     times = 3 if asked.quick else 10
     heading(f"Start-up, medians of {times}")
-    python = sys.executable
-    bare = median_of(times, lambda: _seconds(python, "-c", "pass"))
-    help_s = median_of(times, lambda: _seconds(python, "-m", "synthtutor", "--help"))
-    command = str(Path(python).with_name("synthtutor"))
-    installed_s = median_of(times, lambda: _seconds(command, "--help"))
-    lines: list[tuple[object, ...]] = [("python -c pass", bare * 1e3, 1.0, "–", "")]
-    for name, found in (("synthtutor --help", installed_s), ("python -m synthtutor --help", help_s)):
-        lines.append((name, found * 1e3, found / bare, _GOAL_S * 1e3, verdict(found < _GOAL_S)))
-    spec = find_spec("synthtutor.cli")
-    assert spec is not None
-    commands = sorted(m.name for m in iter_modules(spec.submodule_search_locations))
-    for module in ("synthtutor", *(f"synthtutor.cli.{name}" for name in commands)):
-        found = median_of(times, lambda m=module: _seconds(python, "-c", f"import {m}"))
-        lines.append((f"import {module}", found * 1e3, found / bare, "–", ""))
-    table(("", "ms", "× python", "goal", ""), lines)
+    lines: list[tuple[object, ...]] = []
+    bare = 0.0
+    for name, command in _commands().items():
+        spent = middle_of(times, partial(of_command, *command))
+        bare = bare or spent.cpu_s
+        goal = (_GOAL_S * 1e3, verdict(spent.seconds < _GOAL_S)) if "--help" in name else ("–", "")
+        lines.append((name, spent.seconds * 1e3, spent.cpu_s * 1e3, spent.cpu_s / bare, *goal))
+    table(("", "ms", "CPU ms", "× bare python", "goal", ""), lines)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import orjson
-import psutil
-from measuring import heading, median_of, options, table
+from measuring import heading, middle_of, of_command, options, table
 from workload import PROMPT, REPLY
 
 _PARSE = "import sys, orjson\nfor line in open(sys.argv[1], 'rb'): orjson.loads(line)"
@@ -32,17 +29,6 @@ def _written(path: Path, megabytes: int) -> int:
     return number
 
 
-def _took(*command: str) -> tuple[float, float]:
-    """Wall-clock and CPU seconds of a command, which must succeed."""
-    started = time.perf_counter()
-    before = psutil.Process().cpu_times()
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-    after = psutil.Process().cpu_times()
-    cpu = after.children_user + after.children_system
-    cpu -= before.children_user + before.children_system
-    return time.perf_counter() - started, cpu
-
-
 def main() -> None:
     """Print the table."""
     asked = options(__doc__)
@@ -51,19 +37,17 @@ def main() -> None:
     with TemporaryDirectory(prefix="synthtutor-benchmark-") as temporary:
         path = Path(temporary) / "finetune.jsonl"
         count = _written(path, megabytes)
-        lines = []
-        commands: dict[str, Callable[[], tuple[float, float]]] = {
-            "orjson.loads of each line": lambda: _took(sys.executable, "-c", _PARSE, str(path)),
-            "synthtutor validate": lambda: _took(
-                sys.executable, "-m", "synthtutor", "validate", str(path)
-            ),
+        commands = {
+            "orjson.loads of each line": ("-c", _PARSE, str(path)),
+            "synthtutor validate": ("-m", "synthtutor", "validate", str(path)),
         }
-        for name, command in commands.items():
-            found = [command() for _ in range(times)]
-            seconds = median_of(1, lambda f=found: sorted(f)[len(f) // 2][0])
-            cpu = sorted(found, key=lambda pair: pair[1])[len(found) // 2][1]
-            lines.append((name, megabytes / seconds, megabytes / cpu, count / cpu))
-    table(("", "MB/s", "MB/CPU s", "lines/CPU s"), lines)
+        lines, least = [], 0.0
+        for name, arguments in commands.items():
+            spent = middle_of(times, partial(of_command, sys.executable, *arguments))
+            least = least or spent.cpu_s
+            rates = (megabytes / spent.seconds, megabytes / spent.cpu_s, count / spent.cpu_s)
+            lines.append((name, *rates, spent.cpu_s / least))
+    table(("", "MB/s", "MB/CPU s", "lines/CPU s", "× parsing alone"), lines)
 
 
 if __name__ == "__main__":

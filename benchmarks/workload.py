@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,8 +23,23 @@ from synthtutor.session import Session
 from synthtutor.testing import ScriptedProvider
 from synthtutor.tutoring import Sample
 
-__all__ = ["PROMPT", "REPLY", "Lesson", "asking", "engine", "live", "never", "rows", "scripted"]
+__all__ = [
+    "PROMPT",
+    "REPLY",
+    "Lesson",
+    "asking",
+    "engine",
+    "live",
+    "never",
+    "rows",
+    "scripted",
+    "varied",
+    "varied_rows",
+]
 
+_WORDS = [
+    a + b for a in ("ra", "ti", "co", "fra", "po") for b in ("nal", "mon", "ver", "lex", "sum")
+]
 _SENTENCE = "A student adds the numerators and the denominators and is sure of the result. "
 PROMPT = (_SENTENCE * 26)[:2000]
 _SAID = "Which of the two pieces is larger, and how would you show it with a drawing? "
@@ -58,6 +74,16 @@ def answer(request: Request) -> str:
     return REPLY if request.schema is None else _LESSON
 
 
+def unlike(seed: object, words: int = 250) -> str:
+    """A text like no other: what near-duplicate detection and distinct-n have to remember."""
+    return " ".join(random.Random(str(seed)).choices(_WORDS, k=words)) + "."
+
+
+def varied(request: Request) -> str:
+    """A reply that is like no other."""
+    return unlike(request.digest())
+
+
 def never(request: Request) -> Exception:
     """For replays: nothing may be asked."""
     return SynthtutorError(f"a replay asked {request.model}")
@@ -82,6 +108,12 @@ def asking(calls: int, type_: type[Any]) -> Recipe[dict[str, Any]]:
     return ask
 
 
+def varied_rows(count: int) -> Iterator[dict[str, Any]]:
+    """Rows that share nothing."""
+    for number in range(count):
+        yield {"question": unlike(number, 100)}
+
+
 def rows(count: int) -> Iterator[dict[str, Any]]:
     """Rows that differ in their last characters, made when they are needed."""
     for number in range(count):
@@ -90,7 +122,12 @@ def rows(count: int) -> Iterator[dict[str, Any]]:
 
 @asynccontextmanager
 async def live(
-    asked: Recipe[Any], source: Any, provider: Any, *, folder: Path | None = None, **options: Any
+    asked: Recipe[Any],
+    provider: Any,
+    *,
+    source: Any = (),
+    folder: Path | None = None,
+    **options: Any,
 ) -> AsyncIterator[Live]:
     """A real run, with all its wrappers and its journal on disk, in a folder that is then removed."""
     config = RunConfig.checked(

@@ -46,7 +46,8 @@ def _configuration(
 ) -> tuple[RunConfig, Recipe[Any]]:
     found = find_recipe(recipe) if isinstance(recipe, str) else recipe
     named = {"default": models} if isinstance(models, str) else dict(models)
-    return RunConfig.checked({"recipe": found.name, "models": named, **options}), found
+    name = recipe if isinstance(recipe, str) else found.name
+    return RunConfig.checked({"recipe": name, "models": named, **options}), found
 
 
 async def arun(
@@ -74,6 +75,8 @@ async def arun(
     config, found = _configuration(recipe, models, options)
     folder = Path(out)
     async with opened(config, folder, recipe=found, rows=own_rows, providers=providers) as live:
+        if own_rows is None:  # rows from Python cannot be named in a file
+            config.save(folder / "run.yaml")
         outcome = await live.go(on_finished)
     if outcome.error is not None and not isinstance(outcome.error, BudgetExceeded):
         raise outcome.error

@@ -282,18 +282,21 @@ class Journal:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(_META)
-            found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-            if found is not None and found[0] != str(FORMAT):
-                raise JournalError(
-                    f"{self.path}: written in format {found[0]}, this version reads {FORMAT}; "
-                    "use the version of synthtutor that wrote it"
-                )
+            self._check_format(connection)
             connection.executescript(_SCHEMA)
             connection.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _check_format(self, connection: sqlite3.Connection) -> None:
+        found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+        if found is not None and found[0] != str(FORMAT):
+            raise JournalError(
+                f"{self.path}: written in format {found[0]}, this version reads {FORMAT}; "
+                "use the version of synthtutor that wrote it"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +353,7 @@ class Reading:
         marks = ", ".join("?" * len(outcomes))
         found = (
             "WITH reason AS (SELECT sample, CASE WHEN value LIKE 'own.%' THEN 'own criteria' || "  # noqa: S608  # only question marks are put in
-            "substr(value, instr(value || ' ', ' ')) ELSE value END AS text "
+            "substr(value, min(instr(value || ' ', ' '), instr(value || ':', ':'))) ELSE value END AS text "
             "FROM samples, json_each(CAST(body AS TEXT), '$.metadata.reasons') "
             f"WHERE kind = 'sample' AND pass >= ? AND outcome IN ({marks}) "
             "AND value NOT LIKE '%critical criteria passed;%') "

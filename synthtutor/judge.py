@@ -23,7 +23,7 @@ __all__ = ["Judgement", "criteria_shape", "judgement", "lenient"]
 
 _Answers = dict[str, Any]
 _ADAPTER: TypeAdapter[_Answers] = TypeAdapter(_Answers)
-_EVIDENCE_CHARACTERS = 160
+_EVIDENCE_CHARACTERS = 120
 
 
 @dataclass(frozen=True, slots=True)

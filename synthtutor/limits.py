@@ -13,8 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
@@ -64,11 +63,16 @@ class Bucket:
 
 
 class Window:
-    """How many calls are in flight: slow start, one cut per burst, additive growth."""
+    """How many calls are in flight: slow start, one cut per burst, additive growth.
 
-    def __init__(self, limit: int, *, start: int = 64) -> None:
+    It starts at ``start``, or else at a quarter of ``limit`` (64 at least), and one good round
+    trip later it is whole: with a second a reply, a start from 64 would cost a run of 2,000 in
+    flight nearly three.
+    """
+
+    def __init__(self, limit: int, *, start: int | None = None) -> None:
         self.limit = max(1, limit)
-        self.size = float(min(self.limit, start))
+        self.size = float(min(self.limit, start or max(64, limit // 4)))
         self.in_flight = 0
         self._slow_start = True
         self._waiters: deque[asyncio.Future[None]] = deque()
@@ -101,8 +105,8 @@ class Window:
                 waiter.set_result(None)
 
     def grow(self) -> None:
-        """A call succeeded: triple per round trip in slow start, then one more per round trip."""
-        self.size = min(self.limit, self.size + (2 if self._slow_start else 1 / self.size))
+        """A call succeeded: fourfold per round trip in slow start, then one more per round trip."""
+        self.size = min(self.limit, self.size + (3 if self._slow_start else 1 / self.size))
 
     def cut(self, sent: int) -> None:
         """A call met a 429: shrink by a third, unless it was sent before the last cut."""
@@ -136,9 +140,9 @@ class Limited:
         """The provider's reply, when there is room for the call."""
         sent = await self.window.acquire()
         try:
-            async with self._reserved(request) as settle:
-                response = await self._provider.complete(request)
-                settle(response)
+            reserved = await self._reserve(request)
+            response = await self._provider.complete(request)
+            self._settle(reserved, response)
         except RateLimited as error:
             self.window.cut(sent)
             if error.retry_after_s is not None:
@@ -167,8 +171,8 @@ class Limited:
         """Seconds until the model may be asked again; 0 when it may be now."""
         return max(0.0, self._resume_at - self._clock())
 
-    @asynccontextmanager
-    async def _reserved(self, request: Request) -> AsyncIterator[Callable[[Response], None]]:
+    async def _reserve(self, request: Request) -> tuple[float, float]:
+        """Wait until the call may be sent; the tokens (in, out) that were set aside for it."""
         if self._requests is not None:
             await self._requests.reserve(1)
         into = out = 0.0
@@ -179,17 +183,14 @@ class Limited:
         # Each turn sleeps the whole pause; another turn only if a later reply has prolonged it.
         while (wait := self.paused_s) > 0:  # noqa: ASYNC110
             await asyncio.sleep(wait)
+        return into, out
 
-        def settle(response: Response) -> None:
-            if self._counts_tokens:
-                used = response.usage
-                after = self._amounts(used.input_tokens, used.output_tokens)
-                for (bucket, reserved), (_, actual) in zip(
-                    self._amounts(into, out), after, strict=True
-                ):
-                    bucket.settle(reserved, actual)
-
-        yield settle
+    def _settle(self, reserved: tuple[float, float], response: Response) -> None:
+        if self._counts_tokens:
+            used = response.usage
+            after = self._amounts(used.input_tokens, used.output_tokens)
+            for (bucket, before), (_, actual) in zip(self._amounts(*reserved), after, strict=True):
+                bucket.settle(before, actual)
 
     def _amounts(self, into: float, out: float) -> list[tuple[Bucket, float]]:
         pairs = ((self._tokens, into + out), (self._input, into), (self._output, out))

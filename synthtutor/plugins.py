@@ -27,7 +27,7 @@ def load(kind: str, name: str) -> Any:
     if name not in points:
         singular = kind.removesuffix("s")
         alike = difflib.get_close_matches(name, points, n=1)
-        hint = f"; did you mean {alike[0]!r}?" if alike else ""
+        hint = f"; did you mean {alike[0]!r}?" if alike else "."
         known = ", ".join(sorted(points)) or "none"
         install = f' (pip install "synthtutor[{name}]"?)' if kind == "providers" else ""
         raise ConfigError(f"no {singular} {name!r}{hint} Installed: {known}{install}")

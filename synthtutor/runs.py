@@ -146,15 +146,7 @@ class Live:
         if self._rows is not None:
             rows, total = self._rows, _length(self._rows)
         else:
-            made: Rows[Any] = self.recipe.rows(
-                RowOptions(
-                    path=Path(config.rows) if config.rows else None,
-                    per_seed=config.per_seed,
-                    mode=config.mode,
-                    seed=config.seed,
-                    options=config.options,
-                )
-            )
+            made = _recipe_rows(config, self.recipe)
             rows, total = made.rows, made.total
         if config.n is not None:
             total = config.n if total is None else min(total, config.n)
@@ -279,6 +271,8 @@ async def opened(
             config, recipe, stack, meter, stop, count_retry, providers or {}
         )
         _refuse_unpriced_budget(config, roles)
+        if rows is None:
+            _refuse_endless(config, recipe, roles)
         folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # once, before anything runs
         journal = await stack.enter_async_context(
             Journal(folder / "journal.sqlite", ballast_bytes=_ballast_bytes(config))
@@ -375,6 +369,28 @@ def _check(config: RunConfig, recipe: Recipe[Any]) -> None:
             if name not in allowed:
                 known = ", ".join(allowed) or "none"
                 raise ConfigError(f"recipe {recipe.name} has no {kind} {name!r}; known: {known}")
+
+
+def _recipe_rows(config: RunConfig, recipe: Recipe[Any]) -> Rows[Any]:
+    return recipe.rows(
+        RowOptions(
+            path=Path(config.rows) if config.rows else None,
+            per_seed=config.per_seed,
+            mode=config.mode,
+            seed=config.seed,
+            options=config.options,
+        )
+    )
+
+
+def _refuse_endless(config: RunConfig, recipe: Recipe[Any], roles: Mapping[str, Role]) -> None:
+    costs = not all(role.capabilities.free for role in roles.values())
+    bounds = (config.rows, config.n, config.max_tokens_total, config.budget_usd if costs else None)
+    if all(bound is None for bound in bounds) and _recipe_rows(config, recipe).total is None:
+        raise ConfigError(
+            f"recipe {recipe.name} makes rows without end: say how many with -n COUNT, "
+            "or how much they may cost with --budget or --max-tokens-total"
+        )
 
 
 def _rubric(config: RunConfig, recipe: Recipe[Any]) -> Rubric | None:

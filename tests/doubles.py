@@ -40,7 +40,9 @@ def reply(text: str, *, out: int = 10, **more: Any) -> Response:
     return Response(text, usage=Usage(100, out), model="m", **more)
 
 
-def in_turn(*answers: str | Response | Exception) -> Callable[[Request], str | Response | Exception]:
+def in_turn(
+    *answers: str | Response | Exception,
+) -> Callable[[Request], str | Response | Exception]:
     """A script that gives one answer after the other, and fails where they run out."""
     left = iter(answers)
     return lambda _request: next(left)
@@ -66,13 +68,10 @@ def context(
 ) -> RunContext:
     """A run's context around a scripted provider, gated by ``stop`` where one is given."""
     asked: Provider = provider if stop is None else Gate(provider, stop)
-    return RunContext(
-        journal,
-        roles(asked, price=price, overrides=overrides or {}),
-        Prompts(),
-        **({} if stop is None else {"admit": stop.admit}),
-        **more,
-    )
+    if stop is not None:
+        more["admit"] = stop.admit
+    players = roles(asked, price=price, overrides=overrides or {})
+    return RunContext(journal, players, Prompts(), **more)
 
 
 class _Selector(selectors.DefaultSelector):

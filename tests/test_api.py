@@ -71,7 +71,8 @@ def test_rows_come_from_a_file_or_from_anything_that_can_be_iterated(tmp_path: P
     def generated() -> Iterator[dict[str, Any]]:
         yield from numbered(2)
 
-    for number, rows in enumerate([file, str(file), generated(), tuple(numbered(2))]):
+    kinds: list[Any] = [file, str(file), generated(), tuple(numbered(2))]
+    for number, rows in enumerate(kinds):
         out = tmp_path / str(number)
         result = run(question, models=MODEL, out=out, rows=rows, providers=given())
         assert result.summary.kept == 2
@@ -105,7 +106,8 @@ def test_a_run_over_its_budget_is_a_result_and_not_an_error(tmp_path: Path) -> N
         out=tmp_path,
         rows=numbered(50),
         providers=given(ScriptedProvider(lambda _: reply("ok"))),
-        max_tokens_total=2500,
+        max_tokens_total=2700,
+        concurrency=1,
     )
     assert not result.complete
     assert 0 < len(result.samples()) < 50
@@ -171,29 +173,34 @@ async def test_leaving_early_stops_the_run_and_keeps_what_was_paid(tmp_path: Pat
     assert first.calls < 1000, "the rows have no end"
     again = ScriptedProvider(echo)
     async with asyncio.timeout(60):
-        await arun(
-            question, models=MODEL, out=tmp_path, rows=[{"n": 0}], providers=given(again)
-        )
+        await arun(question, models=MODEL, out=tmp_path, rows=[{"n": 0}], providers=given(again))
     assert again.calls == 0
 
 
 async def test_an_error_of_the_run_is_raised_as_it_is(tmp_path: Path) -> None:
     provider = ScriptedProvider(lambda _: Unauthorized("bad key"))
-    with pytest.raises(Unauthorized):
+
+    async def block() -> None:
         async with running(
             question, models=MODEL, out=tmp_path, rows=numbered(3), providers=given(provider)
         ) as samples:
             async for _ in samples:
                 raise AssertionError("there is none")
 
+    with pytest.raises(Unauthorized):
+        await block()
+
 
 async def test_an_error_of_the_block_is_raised_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def block() -> None:
         async with running(
             question, models=MODEL, out=tmp_path, rows=numbered(50), providers=given()
         ) as samples:
             async for _ in samples:
                 raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await block()
 
 
 # ── recipes ──────────────────────────────────────────────────────────────────────────────────

@@ -179,8 +179,10 @@ def test_metadata_has_each_verdict_with_what_it_means() -> None:
         st.sampled_from(["good", "nice", "wrong", "other"]),
         st.recursive(
             st.none() | st.booleans() | st.text(max_size=8) | st.integers() | st.floats(),
-            lambda inner: st.dictionaries(st.sampled_from(["observed", "evidence", "x"]), inner)
-            | st.lists(inner, max_size=2),
+            lambda inner: (
+                st.dictionaries(st.sampled_from(["observed", "evidence", "x"]), inner)
+                | st.lists(inner, max_size=2)
+            ),
             max_leaves=5,
         ),
     )
@@ -198,5 +200,5 @@ def test_whatever_a_judge_says_no_verdict_is_invented(said: dict[str, Any]) -> N
 @given(st.text())
 def test_no_last_reply_is_too_odd_to_be_lenient_with(text: str) -> None:
     for kind in ("refused", "truncated", "unparsable"):
-        error = InvalidOutput("x", kind=kind, text=text)  # type: ignore[arg-type]
+        error = InvalidOutput("x", kind=kind, text=text)
         judgement(RUBRIC, lenient(error), TEXT)

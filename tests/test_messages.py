@@ -124,7 +124,8 @@ def test_rate_limits_are_neither_journaled_nor_compared() -> None:
 @pytest.mark.parametrize("field", ["text", "reasoning", "detail"])
 def test_half_a_surrogate_pair_in_a_reply_becomes_a_replacement_character(field: str) -> None:
     # Models are cut in the middle of an emoji, and JSON decoders let the half through.
-    broken = Response(**{"text": "", field: "a\ud83d b"})
+    fields: dict[str, Any] = {"text": "", field: "a\ud83d b"}
+    broken = Response(**fields)
     assert getattr(broken, field) == "a\ufffd b"
     assert Response.from_json(broken.to_json()) == broken
 

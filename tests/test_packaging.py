@@ -41,9 +41,7 @@ def test_a_wheel_holds_every_rubric_pack(wheel: set[str]) -> None:
         ("synthtutor", "py.typed"),
     ],
 )
-def test_a_wheel_holds_the_data_beside_the_code(
-    wheel: set[str], folder: str, pattern: str
-) -> None:
+def test_a_wheel_holds_the_data_beside_the_code(wheel: set[str], folder: str, pattern: str) -> None:
     assert expected(folder, pattern) <= wheel
 
 

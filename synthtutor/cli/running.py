@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthtutor.cli.display import Display, display_for
-from synthtutor.errors import ConfigError, SynthtutorError
+from synthtutor.errors import BudgetExceeded, ConfigError, SynthtutorError
 from synthtutor.runs import Outcome, opened
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ def _code(outcome: Outcome, live: Live, display: Display, command: str) -> int:
     failed = outcome.summary.outcomes.get("failed", 0)
     if not outcome.complete:
         reason = str(outcome.error or outcome.reason)
+        if isinstance(outcome.error, BudgetExceeded):
+            reason += "; give a higher limit"
         display.stopped(reason, command)
         return 4 if reason.startswith("too many failures") else 3
     if failed > live.config.max_failed * outcome.summary.made:

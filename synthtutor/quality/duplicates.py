@@ -1,20 +1,22 @@
 """Texts that are nearly the same as an earlier one, found in linear time and bounded memory.
 
 Each text's runs of three words are sorted into 64 bins by their hash, and the least of each bin
-is its signature (MinHash in one permutation): two texts agree in a bin as often as their runs
-overlap (Jaccard). Sixteen bands of four bins are looked up in tables; only a text found there is
-compared, so a text costs at most sixteen comparisons however many came before. Texts that share
-0.8 of their runs meet there in 9,998 of 10,000 cases, 0.7 in 98 of 100; how much they share is
-then an estimate, give or take 0.06.
+is its signature (MinHash in one permutation): two texts agree in a bin as often
+as their runs overlap (Jaccard). Sixteen bands of four bins are looked up in tables; only a text
+found there is compared, so a text costs at most sixteen comparisons however many came before.
+Texts that share 0.8 of their runs meet there in 9,998 of 10,000 cases, 0.7 in 98 of 100; how much
+they share is then an estimate, give or take 0.06.
 
 Why not a library: datasketch does the same with numpy and scipy, which the rest of the package
-does without; rapidfuzz compares pairs, and all pairs are quadratic.
+does without; rapidfuzz compares pairs, and all pairs are quadratic. Why not dicts: sixteen
+entries of them for each text took 2 KB, most of what a run of 100,000 rows held in memory.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
+from struct import Struct
 
 from synthtutor.quality.shingles import shingles, tokens
 
@@ -22,22 +24,29 @@ __all__ = ["Duplicates"]
 
 _BINS = 64
 _ROWS = 4
+_BANDS = _BINS // _ROWS
 _WORDS = 3
 _EMPTY = 1 << 32
+_SIGNATURE = Struct(f"{_BINS}H")
+_KEYS = Struct(f"{_BANDS}Q")  # the same bytes: four bins of 16 bits are one band's key
+_SHIFTS = (0, 16) * (_BINS // 2)
+_SPREAD = 0x9E3779B97F4A7C15
 
 
 class Duplicates:
     """Counts texts that share at least ``threshold`` of their runs of words with an earlier one.
 
-    The first of its kind is the original. ``capacity`` originals are remembered, about 2 KB
+    The first of its kind is the original. ``capacity`` originals are remembered, about 400 bytes
     each; later texts are still compared with those.
     """
 
     def __init__(self, *, threshold: float = 0.7, capacity: int = 50_000) -> None:
         self._threshold = threshold
         self._capacity = capacity
-        self._originals: list[tuple[str, array[int]]] = []
-        self._tables: list[dict[int, int]] = [{} for _ in range(_BINS // _ROWS)]
+        self._names: list[str] = []
+        self._keys = array("Q")  # the signatures of the originals, one after the other
+        self._slots = 1024
+        self._tables = [_free(self._slots) for _ in range(_BANDS)]
         self._copies: Counter[str] = Counter()
         self._texts = 0
 
@@ -47,15 +56,12 @@ class Duplicates:
         if not numbers:
             return None
         self._texts += 1
-        signature = _signature(shingles(numbers, min(_WORDS, len(numbers))))
-        keys = [hash(tuple(signature[at : at + _ROWS])) for at in range(0, _BINS, _ROWS)]
-        original = self._find(signature, keys)
+        keys = _KEYS.unpack(_signature(shingles(numbers, min(_WORDS, len(numbers)))))
+        original = self._find(keys)
         if original is not None:
             self._copies[original] += 1
-        elif len(self._originals) < self._capacity:
-            for table, key in zip(self._tables, keys, strict=True):
-                table.setdefault(key, len(self._originals))
-            self._originals.append((name, signature))
+        elif len(self._names) < self._capacity:
+            self._remember(keys, name)
         return original
 
     def summary(self, top: int = 10) -> dict[str, object]:
@@ -69,24 +75,64 @@ class Duplicates:
             "most_copied": [{"id": name, "copies": count} for name, count in most],
         }
 
-    def _find(self, signature: array[int], keys: list[int]) -> str | None:
-        candidates = {
-            table[key] for table, key in zip(self._tables, keys, strict=True) if key in table
+    def _find(self, keys: tuple[int, ...]) -> str | None:
+        found = {
+            entry - 1
+            for band, key in enumerate(keys)
+            if (entry := self._tables[band][self._slot(band, key)])
         }
-        best = max(
-            ((_agreement(signature, self._originals[at][1]), -at) for at in candidates),
-            default=(0.0, 0),
-        )
-        return self._originals[-best[1]][0] if best[0] >= self._threshold else None
+        best = max(((self._agreement(keys, at), -at) for at in found), default=(0.0, 0))
+        return self._names[-best[1]] if best[0] >= self._threshold else None
+
+    def _remember(self, keys: tuple[int, ...], name: str) -> None:
+        self._names.append(name)
+        self._keys.extend(keys)
+        if 2 * len(self._names) > self._slots:
+            self._slots *= 2
+            for band in range(_BANDS):
+                self._tables[band] = _free(self._slots)
+                for at, key in enumerate(self._keys[band::_BANDS]):
+                    self._enter(band, key, at)
+            return
+        for band, key in enumerate(keys):
+            self._enter(band, key, len(self._names) - 1)
+
+    def _enter(self, band: int, key: int, at: int) -> None:
+        slot = self._slot(band, key)
+        self._tables[band][slot] = self._tables[band][slot] or at + 1
+
+    def _slot(self, band: int, key: int) -> int:
+        """Where the first original with the key stands in the band's table, or the free place for one.
+
+        A table holds positions of originals, from 1; whoever finds a place taken looks at the next.
+        """
+        table, keys, last = self._tables[band], self._keys, self._slots - 1
+        slot = (key * _SPREAD >> 40) & last
+        while (entry := table[slot]) and keys[(entry - 1) * _BANDS + band] != key:
+            slot = (slot + 1) & last
+        return slot
+
+    def _agreement(self, keys: tuple[int, ...], at: int) -> float:
+        other = _KEYS.pack(*self._keys[at * _BANDS : (at + 1) * _BANDS])
+        pairs = zip(_SIGNATURE.unpack(_KEYS.pack(*keys)), _SIGNATURE.unpack(other), strict=True)
+        agreed: int = sum([one == two for one, two in pairs])
+        return agreed / _BINS
 
 
-def _signature(runs: list[int]) -> array[int]:
+def _free(slots: int) -> array[int]:
+    return array("I", bytes(4 * slots))
+
+
+def _signature(runs: list[int]) -> bytes:
     least = [_EMPTY] * _BINS
     for run in runs:
         value = run >> 32
         if value < least[run % _BINS]:
             least[run % _BINS] = value
-    return array("I", _filled(least))
+    # Half of each value, the lower in even bins and the upper in odd ones: a text of one run has the
+    # same value in all bins, and 16 bits would not tell thousands of those apart.
+    halves = [value >> shift & 0xFFFF for value, shift in zip(_filled(least), _SHIFTS, strict=True)]
+    return _SIGNATURE.pack(*halves)
 
 
 def _filled(least: list[int]) -> list[int]:
@@ -99,7 +145,3 @@ def _filled(least: list[int]) -> list[int]:
         else:
             value = least[at % _BINS]
     return filled
-
-
-def _agreement(one: array[int], other: array[int]) -> float:
-    return sum(map(int.__eq__, one, other)) / _BINS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 __all__ = ["prose", "sentences", "words"]
 
@@ -27,11 +28,13 @@ _END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n+")
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 
+@lru_cache(maxsize=1)  # each text is measured in several ways, one after the other
 def prose(text: str) -> str:
     """The text without formulas, code, links, list marks and emphasis."""
     return _EMPHASIS.sub("", _MARKS.sub("", _NOT_PROSE.sub(" ", text)))
 
 
+@lru_cache(maxsize=1)
 def sentences(text: str) -> list[str]:
     """The sentences of a text; lines end one too. What has no word is none."""
     plain = _ABBREVIATION.sub(r"\1", text)

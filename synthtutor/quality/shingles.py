@@ -13,6 +13,7 @@ _MASK = (1 << 64) - 1
 _FACTOR = 0x9E3779B97F4A7C15  # odd, so that multiplying loses nothing
 
 
+@lru_cache(maxsize=1)  # each text is measured in several ways, one after the other
 def tokens(text: str) -> list[int]:
     """Each word and number of the text as 64 bits, regardless of case."""
     return [_token(word) for word in _TOKEN.findall(text.casefold())]

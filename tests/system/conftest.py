@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.runs import Process, write_rows, write_rubric
+from tests.system.runs import MODEL, Process, write_rows, write_rubric
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def options(tmp_path: Path) -> tuple[str, ...]:
     rubric = write_rubric(tmp_path / "rubric.yaml")
     return (
         *("--rows", str(rows), "--rubric", str(rubric)),
-        *("--mode", "answer", "--concurrency", "8"),
+        *("--mode", "answer", "--concurrency", "8", "--price", f"{MODEL}=1/2"),
     )
 
 

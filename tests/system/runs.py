@@ -23,7 +23,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -78,10 +78,10 @@ class Process:
     unended: ClassVar[set[Process]] = set()
 
     def __init__(self, arguments: list[str], environment: Mapping[str, str]) -> None:
-        self._open = ExitStack()
-        out = self._open.enter_context(tempfile.TemporaryFile())
-        err = self._open.enter_context(tempfile.TemporaryFile())
-        self._files = out, err
+        with ExitStack() as stack:
+            out = stack.enter_context(tempfile.TemporaryFile())
+            err = stack.enter_context(tempfile.TemporaryFile())
+            self._files, self._open = (out, err), stack.pop_all()
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "synthtutor", *arguments],
             stdin=subprocess.DEVNULL,
@@ -99,7 +99,8 @@ class Process:
 
     def kill(self) -> Ended:
         """``kill -9`` of the whole group."""
-        os.killpg(self.popen.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may just have ended by itself
+            os.killpg(self.popen.pid, signal.SIGKILL)
         return self.ended()
 
     def ended(self, timeout_s: float = PATIENCE_S) -> Ended:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -54,7 +53,7 @@ def test_a_moved_clock_changes_nothing(
         assert wait_until(lambda: started(url) > 30, process)
         moved = tmp_path / "moved"
         moved.write_text(HOURS[direction] + "\n")
-        os.replace(moved, clock)
+        moved.replace(clock)
         ended = process.ended()
         assert ended.code == 0, ended.told
         assert {call: count.started for call, count in counts(url).items()} == needed

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, POSIX]
 DISK_BYTES = 16 << 20
 ROOM_BYTES = 1_900_000  # the ballast for eight calls in flight, and half of the journal
 SERVER = ("--delay-s", "0.02", "--row-pattern", CALL)
-IN_FLIGHT = 8
+SAMPLES_UNDER_WAY = 16  # twice the concurrency; each has at most one call to lose
 
 
 @pytest.fixture
@@ -129,10 +129,13 @@ def test_an_export_to_a_full_disk_leaves_the_earlier_one(whole: Run, disk: Path)
     assert len(list(disk.iterdir())) == 2, "something was left on the full disk"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
 def test_a_limit_on_the_size_of_files_loses_only_what_is_under_way(
     whole: Run, tmp_path: Path
 ) -> None:
     """Here the ballast cannot help: what is in flight or waits for its commit has nowhere to go."""
+    import resource
+
     before = Counter({call: count.answered for call, count in counts(whole.url).items()})
     run = Run(whole.url, tmp_path / "limited", whole.more)
     process = run.start()
@@ -147,7 +150,7 @@ def test_a_limit_on_the_size_of_files_loses_only_what_is_under_way(
         f"stopped after {paid.total()} of {before.total()} replies; lost in flight: {lost.total()}"
     )
     assert 0 < journal.total() < before.total()
-    assert lost.total() <= 2 * IN_FLIGHT
+    assert lost.total() <= SAMPLES_UNDER_WAY
 
     ended = run.finish()
     assert ended.code == 0, ended.told

@@ -92,8 +92,7 @@ def test_a_second_signal_does_not_wait_and_loses_nothing_answered(
         assert wait_until(lambda: server.in_flight == IN_FLIGHT and server.calls > 8, process)
         assert wait_until(lambda: server.in_flight == IN_FLIGHT, process)
         interrupt(process)
-        with pytest.raises(AssertionError):
-            assert not process.alive, "the first signal waits for what is paid"
+        assert process.alive, "the first signal waits for what is paid"
 
         process.popen.send_signal(signal.SIGINT)
         since = time.monotonic()
@@ -125,7 +124,7 @@ def test_a_signal_while_all_calls_wait_to_be_asked_again_ends_at_once(
     with serving(lambda _body: trouble) as server:
         run = Run(server.root_url, tmp_path / "run", options)
         process = run.start()
-        assert wait_until(lambda: server.calls >= IN_FLIGHT and not server.in_flight, process)
+        assert wait_until(lambda: server.calls > 0 and not server.in_flight, process)
         interrupt(process)
         since = time.monotonic()
         ended = process.ended()

@@ -12,7 +12,6 @@ import pytest
 
 from synthtutor.testing.replies import Behaviour, Reply, plausible_reply
 from tests.system.runs import (
-    MODEL,
     POSIX,
     Ended,
     Run,
@@ -168,9 +167,16 @@ def test_rows_without_a_usable_answer_are_kept_with_reasons(
     assert len(records(run.folder, "samples.jsonl", "rejected.jsonl")) == 10
 
 
-BAD_JSONL = ["{not json", '["a list"]', '{"question": "only that"}', '"text"', "\\xff", "{}", "7"]
+BAD_JSONL = [
+    b"{not json",
+    b'["a list"]',
+    b'{"question": "only that"}',
+    b'"text"',
+    b"\xff",
+    b"{}",
+    b"7",
+]
 BAD_CSV = [
-    '"a quote that stays open',
     "one field",
     'a,b,c,"[]",mathematics,too,many,fields',
     ",,,,",
@@ -183,9 +189,9 @@ BAD_CSV = [
 def test_bad_jsonl_lines_are_kept_with_reasons(
     first: bool, options: tuple[str, ...], tmp_path: Path
 ) -> None:
-    good = write_rows(tmp_path / "rows.jsonl", 20).read_text().splitlines()
+    good = write_rows(tmp_path / "rows.jsonl", 20).read_bytes().splitlines()
     mixed = [*BAD_JSONL, *good] if first else [*good, *BAD_JSONL]
-    (tmp_path / "rows.jsonl").write_text("\n".join(mixed))
+    (tmp_path / "rows.jsonl").write_bytes(b"\n".join(mixed))
     with serving(plausible_reply, delay_s=0.2) as server:
         run = Run(server.root_url, tmp_path / "run", options)
         ended = run.finish()
@@ -201,16 +207,15 @@ def test_bad_jsonl_lines_are_kept_with_reasons(
 def test_bad_csv_lines_are_kept_with_reasons(options: tuple[str, ...], tmp_path: Path) -> None:
     header = "question,first_explanation,follow_up,rubric,subject"
     good = [f"row-{n:04}: why?,Because of it.,But is it not so?,[],mathematics" for n in range(20)]
-    bad = BAD_CSV[1:]
     path = tmp_path / "rows.csv"
-    path.write_text("\n".join([header, *bad, *good]))
+    path.write_text("\n".join([header, *BAD_CSV, *good, '"a quote that stays open,,,,']))
     with serving(plausible_reply, delay_s=0.2) as server:
         run = Run(server.root_url, tmp_path / "run", (*options, "--rows", str(path)))
         ended = run.finish()
         assert ended.code == 0, ended.told
     found = [reason for reason in reasons(run.folder) if "rows.csv, line " in reason]
-    assert len(found) == len(bad), found
-    assert len(records(run.folder, "samples.jsonl", "rejected.jsonl")) == 20 + len(bad)
+    assert len(found) == len(BAD_CSV) + 1, found
+    assert len(records(run.folder, "samples.jsonl", "rejected.jsonl")) == 20 + len(found)
 
 
 def test_texts_too_long_do_not_outvote_rows_that_still_wait(
@@ -261,7 +266,7 @@ def test_a_budget_stops_the_run_before_it_is_passed_and_a_larger_one_goes_on(
     options: tuple[str, ...], tmp_path: Path
 ) -> None:
     with serving(plausible_reply) as server:
-        whole = Run(server.root_url, tmp_path / "whole", (*options, "--price", f"{MODEL}=1/2"))
+        whole = Run(server.root_url, tmp_path / "whole", options)
         assert whole.finish().code == 0
         cost = json.loads(contents(whole.folder)["statistics.json"])["cost_usd"]
 
