@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 from synthtutor.config import RunConfig
 from synthtutor.engine import Finished
 from synthtutor.errors import BudgetExceeded
-from synthtutor.journal import Reading
 from synthtutor.outputs import Summary, finished
 from synthtutor.provider import Provider
+from synthtutor.reading import Reading
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.runs import find_recipe, opened
 

@@ -84,6 +84,7 @@ class _Flight:
     calls: int = 0
 
 
+_GRACE_S = 1.0
 _flight: ContextVar[_Flight] = ContextVar("flight")
 
 
@@ -94,7 +95,6 @@ class Stop:
         self.reason: str | None = None
         self.error: SynthtutorError | None = None
         self._flights: set[_Flight] = set()
-        self._feeder: asyncio.Task[Any] | None = None
 
     def request(self, reason: str, error: SynthtutorError | None = None) -> None:
         """Admit nothing more and let paid calls land. The first reason given is the one kept."""
@@ -103,6 +103,19 @@ class Stop:
         self.reason, self.error = reason, error
         for flight in [flight for flight in self._flights if flight.calls == 0]:
             flight.task.cancel()
+
+    def end_soon(self, flight: _Flight) -> None:
+        """Let a sample whose last paid call has landed be finished and recorded, if it was the last.
+
+        If it was not, the sample's next call ends it; if it waits for a limit or a retry instead,
+        this does.
+        """
+
+        def end() -> None:
+            if flight in self._flights and flight.calls == 0:
+                flight.task.cancel()
+
+        asyncio.get_running_loop().call_later(_GRACE_S, end)
 
     def now(self) -> None:
         """Drop the calls under way too; what was answered is already on its way to the journal."""
@@ -147,8 +160,7 @@ class Gate:
         finally:
             flight.calls -= 1
             if self._stop.reason is not None and flight.calls == 0:
-                # Delivered at the sample's next wait: by then the reply is with the journal.
-                flight.task.cancel()
+                self._stop.end_soon(flight)
 
     def capabilities(self, model: str) -> Capabilities:
         """The provider's."""
@@ -252,9 +264,8 @@ class Engine(Generic[Row]):
         if isinstance(error, BudgetExceeded):
             self.stop.request("budget", error)
             return None
-        if isinstance(error, Unauthorized | ConfigError | JournalError) or (
-            isinstance(error, Rejected) and error.reason == "model"
-        ):
+        if _stops_the_run(error):
+            assert isinstance(error, SynthtutorError)  # noqa: S101  # all that stop a run are
             self.stop.request("failed", error)
             return None
         extra: dict[str, Any] = {"lineage": {"recipe": self.name, **session.lineage()}}
@@ -319,8 +330,12 @@ def _cause(error: BaseException) -> BaseException:
     if not isinstance(error, BaseExceptionGroup):
         return error
     causes = [_cause(inner) for inner in error.exceptions]
+    return next((cause for cause in causes if _stops_the_run(cause)), causes[0])
+
+
+def _stops_the_run(error: BaseException) -> bool:
     fatal = (Unauthorized, ConfigError, JournalError, BudgetExceeded)
-    return next((cause for cause in causes if isinstance(cause, fatal)), causes[0])
+    return isinstance(error, fatal) or (isinstance(error, Rejected) and error.reason == "model")
 
 
 def _reason(error: BaseException) -> str:

@@ -102,11 +102,11 @@ class Request:
         return blake2b(self.to_json(), digest_size=16).digest()
 
     def estimated_input_tokens(self) -> int:
-        """A cautious count of the prompt's tokens, the schema included: characters / 3."""
-        characters = sum(len(message.content) + 12 for message in self.messages)
+        """A cautious count of the prompt's tokens, the schema included: UTF-8 bytes / 3."""
+        size = sum(len(message.content.encode(errors="replace")) + 12 for message in self.messages)
         if self.schema is not None:
-            characters += len(str(self.schema.definition))
-        return characters // 3 + 1
+            size += len(str(self.schema.definition))
+        return size // 3 + 1
 
     @classmethod
     def from_json(cls, data: bytes) -> Request:

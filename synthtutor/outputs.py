@@ -13,7 +13,7 @@ from synthtutor.export import FORMATS, export
 from synthtutor.export.destination import replacing, sweep
 from synthtutor.export.faults import Report
 from synthtutor.export.validate import validate
-from synthtutor.journal import Reading
+from synthtutor.reading import Reading
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.statistics import statistics
 

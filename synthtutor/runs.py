@@ -27,7 +27,7 @@ from synthtutor.errors import (
     SynthtutorError,
 )
 from synthtutor.export.faults import Report
-from synthtutor.journal import Journal, Reading
+from synthtutor.journal import Journal
 from synthtutor.limits import Limited, Limits
 from synthtutor.meter import Meter, Metered
 from synthtutor.outputs import Summary, summarise, write_outputs
@@ -36,6 +36,7 @@ from synthtutor.prices import Price, price_of
 from synthtutor.prompts import Prompts
 from synthtutor.provider import Endpoint, Provider
 from synthtutor.quality.checks import CHECKS
+from synthtutor.reading import Reading
 from synthtutor.recipes.controls import control, control_rows
 from synthtutor.recipes.recipe import Recipe, RowOptions, Rows
 from synthtutor.retries import Retrying
@@ -283,7 +284,7 @@ async def opened(
             roles,
             prompts,
             config.seed,
-            retry_failed=retry_failed,
+            retry=_failed(journal) if retry_failed else frozenset(),
             rubric=rubric,
             options=config.options,
             admit=stop.admit,
@@ -434,6 +435,14 @@ def _restore(meter: Meter, journal: Journal) -> None:
     reading = Reading.open(journal.path)
     try:
         meter.calls, meter.usage, meter.spent_usd, meter.unpriced_calls = reading.totals()
+    finally:
+        reading.close()
+
+
+def _failed(journal: Journal) -> set[bytes]:
+    reading = Reading.open(journal.path)
+    try:
+        return reading.failed_samples()
     finally:
         reading.close()
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from synthtutor.errors import ConfigError, InvalidOutput, RecipeError
 from synthtutor.journal import Call, Journal, Replay
@@ -48,14 +48,18 @@ class Role:
 
 @dataclass(slots=True)
 class RunContext:
-    """What all sessions of a run share. ``admit`` is asked before each new call and may refuse by raising."""
+    """What all sessions of a run share.
+
+    ``admit`` is asked before each new call and may refuse by raising. The samples in ``retry``
+    ask again where a journaled reply is no answer.
+    """
 
     journal: Journal
     roles: Mapping[str, Role]
     prompts: Prompts
     seed: int = 0
     reasks: int = 2
-    retry_failed: bool = False
+    retry: Container[bytes] = frozenset()
     rubric: Rubric | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     admit: Callable[[bytes], None] = lambda _sample: None
@@ -64,7 +68,7 @@ class RunContext:
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Ledger:
     """What one sample has asked so far, all branches together."""
 
     replies: dict[bytes, Replay]
@@ -75,6 +79,14 @@ class _Asked:
     demonstration_only: bool = False
 
 
+class _Asked(NamedTuple):
+    """Who is asked, in which role, by which prompt."""
+
+    role: Role
+    name: str
+    stage: str
+
+
 class Session:
     """One sample's line to the models.
 
@@ -82,10 +94,10 @@ class Session:
     """
 
     __slots__ = (
-        "_asked",
         "_branch",
         "_context",
         "_kind",
+        "_ledger",
         "_ordinals",
         "_owner",
         "_random",
@@ -99,7 +111,7 @@ class Session:
         *,
         kind: str = "sample",
         branch: str = "",
-        asked: _Asked | None = None,
+        ledger: _Ledger | None = None,
     ) -> None:
         self.sample = sample
         self._context = context
@@ -108,7 +120,7 @@ class Session:
         self._owner = asyncio.current_task()
         self._ordinals: dict[bytes, int] = {}
         self._random: random.Random | None = None
-        self._asked = asked or _Asked(context.journal.replies(sample))
+        self._ledger = ledger or _Ledger(context.journal.replies(sample))
 
     @property
     def random(self) -> random.Random:
@@ -139,10 +151,12 @@ class Session:
         Raises RecipeError where the name was taken before in this sample.
         """
         path = f"{self._branch}/{name}"
-        if path in self._asked.branches:
+        if path in self._ledger.branches:
             raise RecipeError(f"branch {path!r} was taken before: give each child its own name")
-        self._asked.branches.add(path)
-        return Session(self._context, self.sample, kind=self._kind, branch=path, asked=self._asked)
+        self._ledger.branches.add(path)
+        return Session(
+            self._context, self.sample, kind=self._kind, branch=path, ledger=self._ledger
+        )
 
     async def generate(
         self,
@@ -194,7 +208,7 @@ class Session:
 
     def lineage(self) -> dict[str, Any]:
         """Where the sample comes from: its calls in order, tokens and dollars (None: unknown price)."""
-        asked = self._asked
+        asked = self._ledger
         mark = {"demonstration_only": True} if asked.demonstration_only else {}
         return {
             **mark,
@@ -219,9 +233,10 @@ class Session:
         role = self._role(role_name)
         if role.overrides:
             settings = replace(settings, **role.overrides)
+        asked = _Asked(role, role_name, stage)
         request = _request(role, messages, shape, settings)
         for left in range(self._context.reasks, -1, -1):
-            response = await self._ask(request, role, role_name, stage)
+            response = await self._answer(request, asked, shape)
             try:
                 return shape.parse(response)
             except InvalidOutput as error:
@@ -231,42 +246,44 @@ class Session:
                 request = _asked_again(request, error)
         raise AssertionError("the last turn returns or raises")  # pragma: no cover
 
-    async def _ask(self, request: Request, role: Role, role_name: str, stage: str) -> Response:
+    async def _answer(self, request: Request, asked: _Asked, shape: Shape[Any]) -> Response:
+        """The journaled reply, or a new one."""
         if asyncio.current_task() is not self._owner:
             raise RecipeError(
                 "a session was used from a task that does not own it: "
                 "call session.branch(name) inside the child task and use what it returns"
             )
         key = self._key(request)
-        found = self._asked.replies.pop(key, None)
-        if found is not None:
-            response = found.response
-            if response.finish == "stop" or not self._context.retry_failed:
-                self._context.replayed_calls += 1
-                self._book(response, found.cost_usd, role, role_name, stage)
-                return response
+        found = self._ledger.replies.pop(key, None)
+        again = found is not None and self.sample in self._context.retry
+        if found is not None and not (again and _is_no_answer(shape, found.response)):
+            self._context.replayed_calls += 1
+            self._book(found.response, found.cost_usd, asked)
+            return found.response
+        # A second try must not repeat the seed of the first, or a model repeats itself.
+        salt = self._context.journal.number if again else 0
+        return await self._pay(key, _seeded(request, asked.role, key, salt), asked)
+
+    async def _pay(self, key: bytes, request: Request, asked: _Asked) -> Response:
         self._context.admit(self.sample)
-        if role.capabilities.seed and request.settings.seed is None:
-            seed = int.from_bytes(key[:4], "big") >> 1
-            request = replace(request, settings=replace(request.settings, seed=seed))
         started = time.monotonic()
-        response = await role.provider.complete(request)
-        cost = role.price.cost(response.usage)
+        response = await asked.role.provider.complete(request)
+        cost = asked.role.price.cost(response.usage)
         await self._context.journal.put(
             Call(
                 key=key,
                 sample=self.sample,
                 kind=self._kind,
-                role=role_name,
-                stage=stage,
-                model=role.model,
+                role=asked.name,
+                stage=asked.stage,
+                model=asked.role.model,
                 request=request.to_json(),
                 response=response,
                 cost_usd=cost,
                 seconds=time.monotonic() - started,
             )
         )
-        self._book(response, cost, role, role_name, stage)
+        self._book(response, cost, asked)
         return response
 
     def _key(self, request: Request) -> bytes:
@@ -276,19 +293,23 @@ class Session:
         where = f"{self._branch}\0{nth}\0{self._context.seed}\0"
         return blake2b(self.sample + where.encode() + digest, digest_size=16).digest()
 
-    def _book(
-        self, response: Response, cost: float | None, role: Role, role_name: str, stage: str
-    ) -> None:
-        asked = self._asked
-        asked.usage += response.usage
-        asked.demonstration_only |= role.capabilities.demonstration_only
-        asked.cost_usd = None if cost is None or asked.cost_usd is None else asked.cost_usd + cost
-        entry = {"branch": self._branch, "role": role_name, "model": role.model, "prompt": stage}
+    def _book(self, response: Response, cost: float | None, asked: _Asked) -> None:
+        ledger, role = self._ledger, asked.role
+        ledger.usage += response.usage
+        ledger.demonstration_only |= role.capabilities.demonstration_only
+        known = cost is not None and ledger.cost_usd is not None
+        ledger.cost_usd = ledger.cost_usd + cost if known else None  # type: ignore[operator]  # known
+        entry = {
+            "branch": self._branch,
+            "role": asked.name,
+            "model": role.model,
+            "prompt": asked.stage,
+        }
         if response.model and not role.model.endswith(response.model):
             entry["served"] = response.model
-        if stage.endswith(".j2"):
-            entry["prompt_digest"] = self._context.prompts.digest(stage)
-        asked.calls.append(entry)
+        if asked.stage.endswith(".j2"):
+            entry["prompt_digest"] = self._context.prompts.digest(asked.stage)
+        ledger.calls.append(entry)
 
     def _role(self, name: str) -> Role:
         try:
@@ -323,6 +344,22 @@ def _request(
 
 def _with_schema(message: Message, instructions: str) -> Message:
     return Message(message.role, f"{message.content}\n\n{instructions}")
+
+
+def _seeded(request: Request, role: Role, key: bytes, salt: int) -> Request:
+    if not role.capabilities.seed or request.settings.seed is not None:
+        return request
+    source = blake2b(key + salt.to_bytes(8, "big")).digest() if salt else key
+    seed = int.from_bytes(source[:4], "big") >> 1
+    return replace(request, settings=replace(request.settings, seed=seed))
+
+
+def _is_no_answer(shape: Shape[Any], response: Response) -> bool:
+    try:
+        shape.parse(response)
+    except InvalidOutput:
+        return True
+    return False
 
 
 def _asked_again(request: Request, error: InvalidOutput) -> Request:

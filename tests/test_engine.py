@@ -16,8 +16,9 @@ from synthtutor.errors import (
     Rejected,
     Unavailable,
 )
-from synthtutor.journal import Journal, Reading
+from synthtutor.journal import Journal
 from synthtutor.messages import Message
+from synthtutor.reading import Reading
 from synthtutor.session import Session
 from synthtutor.sources import BadRow
 from synthtutor.testing import ScriptedProvider
@@ -55,11 +56,11 @@ class Run:
 
     @asynccontextmanager
     async def opened(
-        self, function: Recipe = ask_once, *, retry_failed: bool = False, **options: Any
+        self, function: Recipe = ask_once, **options: Any
     ) -> AsyncIterator[Engine[Any]]:
         async with Journal(self.folder / "journal.sqlite", ballast_bytes=0) as journal:
             await journal.begin("{}")
-            run = context(journal, self.provider, stop=self.stop, retry_failed=retry_failed)
+            run = context(journal, self.provider, stop=self.stop)
             yield Engine("r", function, run, self.stop, on_finished=self.finished.append, **options)
 
     def bodies(self, *outcomes: str) -> list[dict[str, Any]]:

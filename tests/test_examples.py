@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from synthtutor.journal import Reading
 from synthtutor.packs import read_pack
+from synthtutor.reading import Reading
 from tests.test_docs import environment
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -143,12 +143,45 @@ def test_the_rows_can_be_used_in_both_modes(
     assert own, "the rows' own criteria are judged too"
 
 
+# ── between Python and the command line ──────────────────────────────────────────────────────
+
+
+def test_a_run_made_in_python_can_be_looked_at_and_judged_again(tmp_path: Path) -> None:
+    example(tmp_path, "04_own_rubric.py")
+    run = str(tmp_path / "runs" / "own-rubric")
+    told = ran(tmp_path, "synthtutor", "status", run)
+    assert told.strip().startswith("misconception: 3 samples made")
+    assert not re.search(r"own criteria(?! \(critical\)|:)", told)
+    before = calls(Path(run))
+    ran(tmp_path, "synthtutor", "judge", run, "--rubric", "socratic-turn", "--controls", "0")
+    assert calls(Path(run)) == before + 3
+
+
+def test_the_configuration_in_a_runs_folder_resumes_that_run(tmp_path: Path) -> None:
+    generated(tmp_path, str(EXAMPLES / "run.yaml"))
+    before = calls(tmp_path)
+    ran(tmp_path, "synthtutor", "generate", str(tmp_path / "run.yaml"))
+    assert calls(tmp_path) == before
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_that_used_its_limit_says_what_it_needs(tmp_path: Path) -> None:
+    limit = ("--max-tokens-total", "5000", "--out", "run")
+    command = ("synthtutor", "generate", "misconception", "--model", "scripted/x", *limit)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert "give a higher limit" in done.stderr
+    assert " ".join(command) in done.stderr
+
+
 # ── the plugin ───────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_plugin_is_found_by_its_name_and_used(tmp_path: Path) -> None:
     assert re.search(
-        r"^echo +synthtutor-example-echo", ran(tmp_path, "synthtutor", "providers"), re.M
+        r"^echo +synthtutor-example-echo", ran(tmp_path, "synthtutor", "providers"), re.MULTILINE
     )
     models = ("--model", "writer=echo/any", "--model", "judge=scripted/any", "--controls", "0")
     rows = ("--rows", str(EXAMPLES / "seeds.jsonl"), "--mode", "answer")

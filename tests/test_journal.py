@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthtutor.errors import JournalError
-from synthtutor.journal import FORMAT, Call, Journal, Reading, SampleRecord
+from synthtutor.journal import FORMAT, Call, Journal, SampleRecord
 from synthtutor.messages import Response, Usage
+from synthtutor.reading import Reading
 from tests.test_messages import responses
 
 SAMPLE = b"s" * 16

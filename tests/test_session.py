@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthtutor.errors import ConfigError, RecipeError
-from synthtutor.journal import Journal, Reading
+from synthtutor.journal import Journal
 from synthtutor.messages import Message, Settings, user
 from synthtutor.prices import UNKNOWN
 from synthtutor.provider import Capabilities
+from synthtutor.reading import Reading
 from synthtutor.session import RunContext, Session
 from synthtutor.testing import ScriptedProvider
 from tests.doubles import Answer, context, echo, in_turn, reply

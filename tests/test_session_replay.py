@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthtutor.errors import InvalidOutput, Unavailable
-from synthtutor.journal import Journal, Reading
+from synthtutor.journal import Journal
 from synthtutor.messages import Message, Settings
+from synthtutor.reading import Reading
 from synthtutor.session import RunContext, Session
 from synthtutor.testing import ScriptedProvider
-from tests.doubles import PRICED, Answer, context, echo, in_turn, reply
+from tests.doubles import PRICED, Answer, Every, context, echo, in_turn, reply
 from tests.test_session import BAD, GOOD, Work, in_a_pass, keys, session
 
 # ── replay ───────────────────────────────────────────────────────────────────────────────────
@@ -182,8 +183,8 @@ async def test_a_truncated_reply_is_kept_and_replayed_without_paying(tmp_path: P
     assert provider.calls == 3
 
 
-@pytest.mark.parametrize("finish", ["refusal", "length"])
-async def test_retrying_the_failed_asks_again_what_was_refused_or_cut(
+@pytest.mark.parametrize("finish", ["refusal", "length", "stop"])
+async def test_retrying_the_failed_asks_again_what_was_refused_cut_or_unparsable(
     tmp_path: Path, finish: Any
 ) -> None:
     provider = ScriptedProvider(lambda _: reply("No", finish=finish))
@@ -195,7 +196,7 @@ async def test_retrying_the_failed_asks_again_what_was_refused_or_cut(
 
     willing = ScriptedProvider(lambda _: GOOD)
     expected = Answer(words="yes", number=3)
-    assert await in_a_pass(tmp_path, willing, work, retry_failed=True) == expected
+    assert await in_a_pass(tmp_path, willing, work, retry=Every()) == expected
     assert (willing.calls, len(keys(tmp_path))) == (1, paid + 1)
     assert await in_a_pass(tmp_path, willing, work) == expected, "the later answer is the one kept"
     assert willing.calls == 1
@@ -207,8 +208,8 @@ async def test_retrying_the_failed_leaves_good_replies_alone(tmp_path: Path) -> 
     async def work(context: RunContext) -> str:
         return await session(context).generate(str, "hi")
 
-    for retry_failed in (False, True):
-        await in_a_pass(tmp_path, provider, work, retry_failed=retry_failed)
+    for retried in (False, True):
+        await in_a_pass(tmp_path, provider, work, retry=Every() if retried else ())
     assert provider.calls == 1
 
 

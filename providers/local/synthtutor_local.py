@@ -26,7 +26,7 @@ import orjson
 from synthtutor_local_models import DEFAULT, MODELS, Models, located
 
 from synthtutor.errors import ConfigError, ProviderError, Rejected, Unavailable
-from synthtutor.messages import Request, Response, Schema, Usage
+from synthtutor.messages import Request, Response, Usage
 from synthtutor.provider import Capabilities, Endpoint, split_thinking
 
 __all__ = ["Local"]
@@ -189,13 +189,28 @@ def _body(request: Request) -> dict[str, Any]:
     if settings.stop:
         body["stop"] = list(settings.stop)
     if request.schema is not None:
-        body["grammar"] = _grammar(request.schema)
+        strict = request.schema.strict
+        body["grammar"] = _grammar(_bounded(strict) if request.model_name == DEFAULT else strict)
     return body
 
 
-def _grammar(schema: Schema) -> str:
+def _grammar(definition: Mapping[str, Any]) -> str:
     style = {"x-guidance": {"whitespace_flexible": False, "lenient": True}}
-    return "%llguidance {}\nstart: %json " + orjson.dumps({**schema.strict, **style}).decode()
+    return "%llguidance {}\nstart: %json " + orjson.dumps({**definition, **style}).decode()
+
+
+def _bounded(node: Any) -> Any:
+    """The schema with an end to every text and list: the embedded model does not find one itself."""
+    if isinstance(node, list):
+        return [_bounded(item) for item in node]
+    if not isinstance(node, Mapping):
+        return node
+    bounded = {key: _bounded(value) for key, value in node.items()}
+    if bounded.get("type") == "string" and not bounded.keys() & {"enum", "const", "pattern"}:
+        bounded.setdefault("maxLength", max(200, bounded.get("minLength", 0)))
+    if bounded.get("type") == "array":
+        bounded.setdefault("maxItems", max(4, bounded.get("minItems", 0)))
+    return bounded
 
 
 def _response(chunks: list[dict[str, Any]], request: Request) -> Response:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from synthtutor.config import RunConfig
-    from synthtutor.journal import Reading
     from synthtutor.outputs import Summary
+    from synthtutor.reading import Reading
 
 __all__ = ["journal_of", "saved_config", "summary_of"]
 
@@ -18,7 +18,7 @@ __all__ = ["journal_of", "saved_config", "summary_of"]
 @contextmanager
 def journal_of(folder: Path) -> Iterator[Reading]:
     """The folder's journal, to read; also while a run writes it."""
-    from synthtutor.journal import Reading
+    from synthtutor.reading import Reading
 
     reading = Reading.open(folder / "journal.sqlite")
     try:

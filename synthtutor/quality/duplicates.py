@@ -1,15 +1,15 @@
 """Texts that are nearly the same as an earlier one, found in linear time and bounded memory.
 
 Each text's runs of three words are sorted into 64 bins by their hash, and the least of each bin
-is its signature (MinHash in one permutation): two texts agree in a bin as often
-as their runs overlap (Jaccard). Sixteen bands of four bins are looked up in tables; only a text
-found there is compared, so a text costs at most sixteen comparisons however many came before.
-Texts that share 0.8 of their runs meet there in 9,998 of 10,000 cases, 0.7 in 98 of 100; how much
-they share is then an estimate, give or take 0.06.
+is its signature (MinHash in one permutation): two texts agree in a bin as often as their runs
+overlap (Jaccard). Sixteen bands of four bins are looked up in tables; only a text found there is
+compared, so a text costs at most sixteen comparisons however many came before. Texts that share
+0.8 of their runs meet there in 9,998 of 10,000 cases, 0.7 in 98 of 100; how much they share is
+then an estimate, give or take 0.06.
 
 Why not a library: datasketch does the same with numpy and scipy, which the rest of the package
-does without; rapidfuzz compares pairs, and all pairs are quadratic. Why not dicts: sixteen
-entries of them for each text took 2 KB, most of what a run of 100,000 rows held in memory.
+does without; rapidfuzz compares pairs, and all pairs are quadratic. Why arrays and not dicts:
+sixteen entries for each text took 2 KB, most of the memory of a run of 100,000 rows.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _BINS = 64
 _ROWS = 4
 _BANDS = _BINS // _ROWS
 _WORDS = 3
-_EMPTY = 1 << 32
-_SIGNATURE = Struct(f"{_BINS}H")
-_KEYS = Struct(f"{_BANDS}Q")  # the same bytes: four bins of 16 bits are one band's key
-_SHIFTS = (0, 16) * (_BINS // 2)
+_EMPTY = 1 << 64
+# From which bit each bin keeps a byte of its hash; the lowest six are the bin's own number.
+_BYTES = (6, 14, 22, 30) * _BANDS
+_KEYS = Struct(f"{_BANDS}I")  # a signature's bytes by fours: each band's key
 _SPREAD = 0x9E3779B97F4A7C15
 
 
 class Duplicates:
     """Counts texts that share at least ``threshold`` of their runs of words with an earlier one.
 
-    The first of its kind is the original. ``capacity`` originals are remembered, about 400 bytes
+    The first of its kind is the original. ``capacity`` originals are remembered, about 200 bytes
     each; later texts are still compared with those.
     """
 
@@ -44,7 +44,7 @@ class Duplicates:
         self._threshold = threshold
         self._capacity = capacity
         self._names: list[str] = []
-        self._keys = array("Q")  # the signatures of the originals, one after the other
+        self._keys = array("I")  # the signatures of the originals, one after the other
         self._slots = 1024
         self._tables = [_free(self._slots) for _ in range(_BANDS)]
         self._copies: Counter[str] = Counter()
@@ -56,8 +56,9 @@ class Duplicates:
         if not numbers:
             return None
         self._texts += 1
-        keys = _KEYS.unpack(_signature(shingles(numbers, min(_WORDS, len(numbers)))))
-        original = self._find(keys)
+        signature = _signature(shingles(numbers, min(_WORDS, len(numbers))))
+        keys = _KEYS.unpack(signature)
+        original = self._find(signature, keys)
         if original is not None:
             self._copies[original] += 1
         elif len(self._names) < self._capacity:
@@ -75,19 +76,19 @@ class Duplicates:
             "most_copied": [{"id": name, "copies": count} for name, count in most],
         }
 
-    def _find(self, keys: tuple[int, ...]) -> str | None:
+    def _find(self, signature: bytes, keys: tuple[int, ...]) -> str | None:
         found = {
             entry - 1
             for band, key in enumerate(keys)
             if (entry := self._tables[band][self._slot(band, key)])
         }
-        best = max(((self._agreement(keys, at), -at) for at in found), default=(0.0, 0))
+        best = max(((self._agreement(signature, at), -at) for at in found), default=(0.0, 0))
         return self._names[-best[1]] if best[0] >= self._threshold else None
 
     def _remember(self, keys: tuple[int, ...], name: str) -> None:
         self._names.append(name)
         self._keys.extend(keys)
-        if 2 * len(self._names) > self._slots:
+        if 5 * len(self._names) > 4 * self._slots:
             self._slots *= 2
             for band in range(_BANDS):
                 self._tables[band] = _free(self._slots)
@@ -112,11 +113,9 @@ class Duplicates:
             slot = (slot + 1) & last
         return slot
 
-    def _agreement(self, keys: tuple[int, ...], at: int) -> float:
-        other = _KEYS.pack(*self._keys[at * _BANDS : (at + 1) * _BANDS])
-        pairs = zip(_SIGNATURE.unpack(_KEYS.pack(*keys)), _SIGNATURE.unpack(other), strict=True)
-        agreed: int = sum([one == two for one, two in pairs])
-        return agreed / _BINS
+    def _agreement(self, signature: bytes, at: int) -> float:
+        other = self._keys[at * _BANDS : (at + 1) * _BANDS].tobytes()
+        return sum(map(int.__eq__, signature, other)) / _BINS
 
 
 def _free(slots: int) -> array[int]:
@@ -126,13 +125,11 @@ def _free(slots: int) -> array[int]:
 def _signature(runs: list[int]) -> bytes:
     least = [_EMPTY] * _BINS
     for run in runs:
-        value = run >> 32
-        if value < least[run % _BINS]:
-            least[run % _BINS] = value
-    # Half of each value, the lower in even bins and the upper in odd ones: a text of one run has the
-    # same value in all bins, and 16 bits would not tell thousands of those apart.
-    halves = [value >> shift & 0xFFFF for value, shift in zip(_filled(least), _SHIFTS, strict=True)]
-    return _SIGNATURE.pack(*halves)
+        if run < least[run % _BINS]:
+            least[run % _BINS] = run
+    # A byte of each is enough to compare 64 of them. A text of one run has it in every bin, so bins
+    # keep different bytes; none is from the top, where the least of many runs are alike.
+    return bytes([run >> at & 0xFF for run, at in zip(_filled(least), _BYTES, strict=True)])
 
 
 def _filled(least: list[int]) -> list[int]:

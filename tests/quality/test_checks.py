@@ -26,9 +26,7 @@ DIALOGUE = "Student: I think both add up.\nTutor: Which parts are equal?\nStuden
         ("student_share:0.5", "", None),
     ],
 )
-def test_a_check_says_whether_its_statement_holds(
-    name: str, text: str, holds: bool | None
-) -> None:
+def test_a_check_says_whether_its_statement_holds(name: str, text: str, holds: bool | None) -> None:
     assert check(name, text) is holds
 
 

