@@ -39,7 +39,7 @@ from synthtutor.session import RunContext, Session
 from synthtutor.sources import BadRow, Occurrences, canonical
 from synthtutor.tutoring import Outcome, Sample
 
-__all__ = ["Engine", "Finished", "Gate", "Progress", "Stop"]
+__all__ = ["Engine", "Finished", "Gate", "Progress", "Stop", "calls_landed"]
 
 Row = TypeVar("Row")
 RecipeFunction = Callable[[Session, Row], Awaitable[Sample]]
@@ -82,10 +82,21 @@ class _Flight:
 
     task: asyncio.Task[None]
     calls: int = 0
+    landed: int = 0
 
 
 _GRACE_S = 1.0
 _flight: ContextVar[_Flight] = ContextVar("flight")
+
+
+def calls_landed() -> int:
+    """How many calls of the sample at hand have landed: its claim to go first.
+
+    A sample nearest its end goes before a new one, so that a run that stops early, out of money
+    or of patience, has finished as many as it could.
+    """
+    flight = _flight.get(None)
+    return flight.landed if flight is not None else 0
 
 
 class Stop:
@@ -156,7 +167,9 @@ class Gate:
             return await self._provider.complete(request)
         flight.calls += 1
         try:
-            return await self._provider.complete(request)
+            response = await self._provider.complete(request)
+            flight.landed += 1
+            return response  # the count below belongs to both ways out
         finally:
             flight.calls -= 1
             if self._stop.reason is not None and flight.calls == 0:

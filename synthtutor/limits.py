@@ -11,8 +11,8 @@ say that nothing is left, pauses every call to the model at once, so that one 42
 from __future__ import annotations
 
 import asyncio
+import heapq
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -75,15 +75,20 @@ class Window:
         self.size = float(min(self.limit, start or max(64, limit // 4)))
         self.in_flight = 0
         self._slow_start = True
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._arrived = 0
         self._sent = 0
         self._cut_at = 0
 
-    async def acquire(self) -> int:
-        """Wait for a place; the number tells a later failure to which burst it belongs."""
+    async def acquire(self, priority: int = 0) -> int:
+        """Wait for a place; the number tells a later failure to which burst it belongs.
+
+        The highest priority goes first, and among equals whoever came first.
+        """
         if self.in_flight >= int(self.size) or self._waiters:
             waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
+            self._arrived += 1
+            heapq.heappush(self._waiters, (-priority, self._arrived, waiter))
             try:
                 await waiter
             except asyncio.CancelledError:
@@ -99,7 +104,7 @@ class Window:
         """Give the place back, and hand on what is free."""
         self.in_flight -= 1
         while self._waiters and self.in_flight < int(self.size):
-            waiter = self._waiters.popleft()
+            waiter = heapq.heappop(self._waiters)[2]
             if not waiter.done():
                 self.in_flight += 1
                 waiter.set_result(None)
@@ -121,11 +126,20 @@ class Window:
 
 
 class Limited:
-    """A provider asked no faster than ``limits`` and the endpoint allow. One per model."""
+    """A provider asked no faster than ``limits`` and the endpoint allow. One per model.
+
+    ``priority`` is asked for each call: the highest goes first where calls queue.
+    """
 
     def __init__(
-        self, provider: Provider, limits: Limits, *, clock: Callable[[], float] = time.monotonic
+        self,
+        provider: Provider,
+        limits: Limits,
+        *,
+        priority: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._priority = priority
         self._provider = provider
         self._clock = clock
         self.window = Window(limits.concurrency)
@@ -138,7 +152,7 @@ class Limited:
 
     async def complete(self, request: Request) -> Response:
         """The provider's reply, when there is room for the call."""
-        sent = await self.window.acquire()
+        sent = await self.window.acquire(self._priority())
         try:
             reserved = await self._reserve(request)
             response = await self._provider.complete(request)

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from synthtutor.config import RunConfig
-from synthtutor.engine import Engine, Finished, Gate, Progress, Stop
+from synthtutor.engine import Engine, Finished, Gate, Progress, Stop, calls_landed
 from synthtutor.errors import (
     BudgetExceeded,
     ConfigError,
@@ -325,7 +325,7 @@ async def _roles(
         price = price_of(model, free=capabilities.free, given=prices)
         if model not in asked:
             limits = _capped(config.limits(), capabilities.max_in_flight)
-            limiteds[model] = Limited(Gate(base, stop), limits)
+            limiteds[model] = Limited(Gate(base, stop), limits, priority=calls_landed)
             asked[model] = Metered(Retrying(limiteds[model], on_retry=on_retry), meter, price)
         overrides = config.settings[role].given() if role in config.settings else {}
         roles[role] = Role(model, asked[model], capabilities, price, overrides)

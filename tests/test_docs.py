@@ -88,6 +88,7 @@ def do(block: Block, folder: Path) -> None:
     assert "Traceback" not in done.stderr, f"line {block.line}:\n{done.stderr}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if any("run" in b.words for b in blocks(page))], ids=named
 )

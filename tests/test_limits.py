@@ -309,3 +309,21 @@ async def test_it_passes_on_what_the_provider_can_do_and_closes_it() -> None:
     assert limited.capabilities("m") is capabilities
     await limited.aclose()
     assert len(closed) == 1
+
+
+async def test_where_calls_queue_the_highest_priority_goes_first() -> None:
+    window = Window(1)
+    await window.acquire()
+    order: list[int] = []
+
+    async def call(priority: int) -> None:
+        await window.acquire(priority)
+        order.append(priority)
+        window.release()
+
+    async with asyncio.TaskGroup() as group:
+        for priority in (0, 2, 1, 2):
+            group.create_task(call(priority))
+        await asyncio.sleep(0)
+        window.release()
+    assert order == [2, 2, 1, 0]

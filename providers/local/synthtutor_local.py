@@ -3,11 +3,12 @@
 ``local/smollm2-135m`` is the embedded default, ``local/PATH.gguf`` any GGUF file, and
 ``local/OWNER/REPO:FILE.gguf`` one from Hugging Face where there is a network.
 
-What was measured, and decides the settings below: with flash attention the text of a seeded call
-depends on how many calls run beside it and on the number of threads, without it on neither; a
-warm prompt cache changes a text now and then, so that seeded calls go without; a schema as an
-LLGuidance grammar without free whitespace takes fewer tokens than the server's own grammar for
-it, and keeps small models from writing blank lines until they are cut.
+What was measured decides the settings below. A text depends on how the numbers are summed up, and
+so on which calls share a batch, on what the prompt cache holds and, with flash attention, on the
+number of threads: hence one call at a time unless asked otherwise (two cores decode two calls no
+faster), no cache for a seeded call, no flash attention. A schema as an LLGuidance grammar without
+free whitespace takes fewer tokens than the server's own grammar for it, and keeps small models
+from writing blank lines until they are cut.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Local:
     """llama.cpp in this process.
 
     Options: ``threads`` (default: the machine's cores, at most 8), ``parallel`` (calls decoded at
-    once, default 2) and ``context`` (tokens per call, prompt and reply together, default 4096).
+    once, default 1; with more a seed
+    no longer repeats every text) and ``context`` (tokens per call, prompt and reply together, default 4096).
     A call may take as long as the endpoint's timeout, but at least half an hour: on a busy
     machine a small model's reply takes minutes.
     """
@@ -58,7 +60,7 @@ class Local:
     def __init__(self, endpoint: Endpoint) -> None:
         options = endpoint.options
         self._threads = _whole(options, "threads", _cores())
-        self._parallel = _whole(options, "parallel", 2)
+        self._parallel = _whole(options, "parallel", 1)
         self._context = _whole(options, "context", 4096)
         self._timeout_s = max(endpoint.timeout_s, 1800.0)
         self._workers = ThreadPoolExecutor(self._parallel, thread_name_prefix="llama")

@@ -64,6 +64,7 @@ class TestLocal(ProviderContract):
 
 
 @needs_model
+@pytest.mark.slow
 async def test_a_reply_has_text_and_its_own_token_counts(provider: Local) -> None:
     reply = await provider.complete(asked("What is a fraction?"))
     assert reply.text
@@ -72,6 +73,7 @@ async def test_a_reply_has_text_and_its_own_token_counts(provider: Local) -> Non
 
 
 @needs_model
+@pytest.mark.slow
 async def test_a_seed_reproduces_the_text_also_beside_other_calls(provider: Local) -> None:
     question = asked("Why do leaves fall?", max_tokens=40, seed=7)
     alone = await provider.complete(question)
@@ -115,6 +117,7 @@ async def test_the_embedded_model_also_ends_a_text_that_has_no_bound(provider: L
 
 
 @needs_model
+@pytest.mark.slow
 async def test_a_schema_that_no_grammar_can_hold_is_rejected(provider: Local) -> None:
     strict = {"type": "object", "properties": {"a": {"$ref": "#/$defs/Missing"}}, "required": ["a"]}
     request = replace(asked("Any JSON?", seed=1), schema=Schema("Lost", strict, strict))
@@ -123,12 +126,14 @@ async def test_a_schema_that_no_grammar_can_hold_is_rejected(provider: Local) ->
 
 
 @needs_model
+@pytest.mark.slow
 async def test_a_reply_cut_by_max_tokens_says_so(provider: Local) -> None:
     reply = await provider.complete(asked("Tell me a very long story.", max_tokens=4))
     assert reply.finish == "length"
 
 
 @needs_model
+@pytest.mark.slow
 async def test_a_prompt_over_the_context_is_rejected_naming_both_sizes(provider: Local) -> None:
     with pytest.raises(Rejected, match=r"tokens.*512") as caught:
         await provider.complete(asked("word " * 2000))
@@ -136,6 +141,7 @@ async def test_a_prompt_over_the_context_is_rejected_naming_both_sizes(provider:
 
 
 @needs_model
+@pytest.mark.slow
 async def test_more_calls_than_slots_wait_their_turn(provider: Local) -> None:
     async with asyncio.TaskGroup() as group:
         calls = [
@@ -146,6 +152,7 @@ async def test_more_calls_than_slots_wait_their_turn(provider: Local) -> None:
 
 
 @needs_model
+@pytest.mark.slow
 async def test_a_cancelled_call_leaves_the_provider_usable(provider: Local) -> None:
     await provider.complete(asked("Warm up.", max_tokens=2))
     endless = {
@@ -163,6 +170,7 @@ async def test_a_cancelled_call_leaves_the_provider_usable(provider: Local) -> N
 
 
 @needs_model
+@pytest.mark.slow
 async def test_a_model_that_nobody_waits_for_any_more_can_be_closed() -> None:
     provider = Local(Endpoint(options={"context": "512", "threads": "2"}))
     async with asyncio.timeout(120):
@@ -177,6 +185,7 @@ async def test_a_model_that_nobody_waits_for_any_more_can_be_closed() -> None:
 
 
 @needs_model
+@pytest.mark.slow
 async def test_nothing_is_printed(
     capfd: pytest.CaptureFixture[str], provider: Local, tmp_path: Path
 ) -> None:
@@ -190,6 +199,7 @@ async def test_nothing_is_printed(
 
 
 @needs_model
+@pytest.mark.slow
 def test_only_the_embedded_default_is_marked_as_a_demonstration() -> None:
     provider = Local(Endpoint())
     assert provider.capabilities(DEFAULT).demonstration_only
