@@ -19,6 +19,7 @@ from synthtutor.statistics import statistics
 
 __all__ = ["Controls", "Summary", "finished", "summarise", "write_outputs"]
 
+_MEASURED_TEXTS = 5_000  # enough for two digits; more would only delay the end of a large run
 _KEPT = ("kept",)
 _DROPPED = ("rejected", "undetermined", "failed")
 _WRITTEN = ("run.yaml", "samples.jsonl", "rejected.jsonl", "finetune.jsonl", "statistics.json")
@@ -133,7 +134,11 @@ def write_outputs(reading: Reading, folder: Path, summary: Summary, recipe: Reci
         export(finished(reading, outcomes), folder / FORMATS[name].name, format=name)
     report = validate(folder / FORMATS["finetune"].name, strict_roles=recipe.chat_roles)
     figures = {
-        **statistics(finished(reading, (*_KEPT, *_DROPPED)), cells=recipe.cells),
+        **statistics(
+            finished(reading, (*_KEPT, *_DROPPED)),
+            cells=recipe.cells,
+            every=max(1, summary.kept // _MEASURED_TEXTS),
+        ),
         "complete": summary.complete,
         "controls": asdict(summary.controls),
         "judge_is_writer": summary.judge_is_writer,

@@ -189,3 +189,18 @@ def test_memory_is_bounded_when_every_sample_is_new() -> None:
     assert summary["verdicts"]["criteria"]["(others)"]["answered"] == 11_000
     assert summary["outcomes"]["reasons"]["rejected"]["(others)"] == 11_000
     assert summary["coverage"]["samples_left_out"] == 2000
+
+
+def test_of_many_texts_every_nth_is_measured_and_the_number_is_said() -> None:
+    samples = [
+        {
+            "id": str(number),
+            "messages": [{"role": "assistant", "content": f"Reply number {number}."}],
+            "metadata": {"outcome": "kept" if number % 2 else "rejected"},
+        }
+        for number in range(20)
+    ]
+    figures = statistics(samples, every=3)
+    assert figures["texts_measured"] == 4
+    assert figures["assistant"]["words_per_turn"]["n"] == 4
+    assert figures["outcomes"]["kept"] == 10
