@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,23 +56,22 @@ def test_an_error_of_the_samples_is_not_called_an_error_of_the_file(tmp_path: Pa
     assert [entry.name for entry in tmp_path.iterdir()] == []
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """No file of this process may grow beyond 10 kB."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.usefixtures("small_disk")
 @pytest.mark.parametrize("size", [10_001, 1_000_000])
 def test_a_disk_without_room_names_the_path_and_keeps_the_old_file(
     tmp_path: Path, size: int
 ) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("old")
-    with pytest.raises(ConfigError, match=f"cannot write {path}: File too large"):
-        write_lines([b"x" * size], path)
+    # In a process of its own: the limit would hold for this one's log, too.
+    code = (
+        "import resource, sys\n"
+        "from synthtutor.errors import ConfigError\n"
+        "from synthtutor.export.lines import write_lines\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
+        f"try: write_lines([b'x' * {size}], {str(path)!r})\n"
+        "except ConfigError as error: sys.exit(str(error))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f"cannot write {path}: File too large" in done.stderr
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.jsonl"]
