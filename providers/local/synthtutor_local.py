@@ -49,8 +49,9 @@ class Local:
     """llama.cpp in this process.
 
     Options: ``threads`` (default: the machine's cores, at most 8), ``parallel`` (calls decoded at
-    once, default 1; with more a seed
-    no longer repeats every text) and ``context`` (tokens per call, prompt and reply together, default 4096).
+    once, default 1; with more, a seed no longer repeats every text) and ``context`` (tokens per
+    call, prompt and reply together, default 4096).
+
     A call may take as long as the endpoint's timeout, but at least half an hour: on a busy
     machine a small model's reply takes minutes.
     """
