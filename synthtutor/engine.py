@@ -11,6 +11,7 @@ to commit it.
 from __future__ import annotations
 
 import asyncio
+import gc
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -208,7 +209,7 @@ class Engine(Generic[Row]):
     async def run(self, rows: Iterable[Row | BadRow]) -> None:
         """Until the rows or the run are at their end. What stopped it early is in ``stop``."""
         slots = asyncio.Semaphore(self.samples_in_flight)
-        with Occurrences() as occurrences:
+        with _rare_collections(), Occurrences() as occurrences:
             async with asyncio.TaskGroup() as group:
                 for position, (row, sample) in enumerate(self._named(rows, occurrences)):
                     await slots.acquire()
@@ -327,6 +328,24 @@ class Engine(Generic[Row]):
                 f"too many failures: {progress.failed} of {progress.done} rows failed, "
                 f"the last because {finished.reason}"
             )
+
+
+@contextmanager
+def _rare_collections(objects: int = 20_000) -> Iterator[None]:
+    """Let the garbage collector look after so many new objects, not after Python's 700.
+
+    Each look goes through the objects of all samples in flight, which are no garbage: with 2,000
+    calls in flight that was a quarter of the run's CPU time. Elsewhere and later Python's rule holds.
+    """
+    before = gc.get_threshold()
+    if not 0 < before[0] < objects:  # switched off, or rare already: somebody meant it
+        yield
+        return
+    gc.set_threshold(objects, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _failure(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -143,6 +144,30 @@ async def test_rows_are_read_only_when_there_is_room(run: Run) -> None:
     async with run.opened(samples_in_flight=5) as engine:
         await engine.run(rows())
     assert max(most_ahead) <= 5 + 2
+
+
+async def test_garbage_is_collected_rarely_while_samples_are_made_and_as_before_afterwards(
+    run: Run,
+) -> None:
+    before, during = gc.get_threshold(), []
+
+    async def look(session: Session, row: Row) -> Sample:
+        during.append(gc.get_threshold()[0])
+        return await ask_once(session, row)
+
+    await run(numbered(2), look)
+    assert min(during) > before[0]
+    assert gc.get_threshold() == before
+
+
+async def test_garbage_collection_that_is_switched_off_stays_off(run: Run) -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(0)
+    try:
+        await run(numbered(2))
+        assert gc.get_threshold()[0] == 0
+    finally:
+        gc.set_threshold(*before)
 
 
 async def test_a_dry_engine_records_nothing(run: Run) -> None:
