@@ -9,7 +9,6 @@ PROVIDERS := -e providers/openai -e providers/compatible -e providers/local
 demo: $(VENV)/.demo
 	$(BIN)/synthtutor models pull smollm2-135m
 	$(BIN)/synthtutor generate misconception --model local/smollm2-135m -n 3 --controls 1 --out runs/demo
-	$(BIN)/synthtutor validate runs/demo/finetune.jsonl || true
 
 test: $(VENV)/.dev
 	$(BIN)/synthtutor models pull smollm2-135m

@@ -3,7 +3,8 @@
 The server is a process of its own that answers after a fixed latency. *synthtutor* is everything:
 session, limits, meter, HTTP, parsing, a journal on disk, a record of each sample. *pyreqwest* is
 the same requests with nothing around them but a semaphore and orjson; *openai SDK* the same with
-AsyncOpenAI, without retries and without limits on connections or time. Each figure comes from a fresh process.
+AsyncOpenAI, without retries and without limits on connections or time. Each figure comes from a fresh process (the
+median of three at 500 × 0.2 s).
 The ideal rate is calls in flight / latency.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from operator import itemgetter
 
 import orjson
 from measuring import Spent, fresh, heading, options, peak_mb, spending, table, verdict
@@ -27,10 +29,10 @@ _CLIENTS = ("synthtutor", "pyreqwest", "openai SDK")
 _FULL = (
     (50, 0.2, 2_000, 500),
     (50, 1.0, 400, 100),
-    (500, 0.2, 15_000, 2_000),
-    (500, 1.0, 6_000, 1_500),
-    (2_000, 0.2, 20_000, 3_000),
-    (2_000, 1.0, 30_000, 4_000),
+    (500, 0.2, 10_000, 1_500),
+    (500, 1.0, 5_000, 1_000),
+    (2_000, 0.2, 20_000, 2_500),
+    (2_000, 1.0, 30_000, 3_000),
 )
 _QUICK = ((50, 0.2, 500, 200), (500, 0.2, 4_000, 1_000), (2_000, 1.0, 6_000, 0))
 _KEY = "unused"  # the server does not look at it
@@ -124,8 +126,11 @@ def _compared(in_flight: int, latency_s: float, counts: dict[str, int]) -> list[
     for client, count in counts.items():
         if not count:
             continue
+        times = 3 if (in_flight, latency_s) == (500, 0.2) and client != "openai SDK" else 1
         with server_process(*arguments) as root:
-            found = fresh(__file__, "--measure", client, f"{root}/v1", count, in_flight)
+            asked = ("--measure", client, f"{root}/v1", count, in_flight)
+            several = sorted((fresh(__file__, *asked) for _ in range(times)), key=itemgetter("ms"))
+        found = several[times // 2]
         ours_ms = ours_ms or found["ms"]
         share = count / found["s"] / (in_flight / latency_s)
         marks = []
