@@ -173,7 +173,7 @@ class Response:
 
     ``finish`` says why it ended: ``stop`` (complete), ``length`` (cut at ``max_tokens``),
     ``refusal`` (declined or filtered; ``detail`` says how) or ``other``. ``model`` is what the
-    endpoint says it served. ``rate_limits`` is about the connection, not the content, and is
+    endpoint says it served. ``batched`` marks a reply of a batch, which costs half. ``rate_limits`` is about the connection, not the content, and is
     not journaled. Half a surrogate pair, which a cut reply can end in and UTF-8 cannot hold,
     becomes U+FFFD.
     """
@@ -185,6 +185,7 @@ class Response:
     model: str = ""
     request_id: str | None = None
     detail: str | None = None
+    batched: bool = False
     rate_limits: RateLimitStatus | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -195,6 +196,7 @@ class Response:
 
     def to_json(self) -> bytes:
         """The reply as JSON bytes, without its rate limits."""
+        batched = {"batched": True} if self.batched else {}
         return orjson.dumps(
             {
                 "text": self.text,
@@ -204,6 +206,7 @@ class Response:
                 "model": self.model,
                 "request_id": self.request_id,
                 "detail": self.detail,
+                **batched,
             }
         )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,9 +24,12 @@ from synthtutor.errors import (
     Unauthorized,
     Unavailable,
 )
-from synthtutor.messages import RateLimitStatus, Request, Response
+from synthtutor.messages import RateLimitStatus, Request, Response, Settings
 
 __all__ = [
+    "BatchLimits",
+    "BatchProvider",
+    "BatchStatus",
     "Capabilities",
     "Endpoint",
     "Provider",
@@ -44,7 +47,9 @@ class Capabilities:
 
     ``structured_output``: ``grammar`` honours a full JSON schema while decoding, ``schema`` the
     common subset, ``json`` only promises JSON, ``none`` promises nothing (the schema is then put
-    into the prompt). ``max_in_flight`` is where the run's concurrency is capped. ``free`` means
+    into the prompt). ``seed``, ``temperature`` (and top_p with it), ``stop`` and
+    ``reasoning_effort`` say which settings the model takes: the others are not sent, and the run
+    says so. ``max_in_flight`` is where the run's concurrency is capped. ``free`` means
     that no money changes hands. ``demonstration_only`` marks a model whose text nobody should
     train on; the run says so.
     """
@@ -52,9 +57,25 @@ class Capabilities:
     structured_output: Literal["grammar", "schema", "json", "none"] = "schema"
     seed: bool = True
     temperature: bool = True
+    stop: bool = True
+    reasoning_effort: bool = True
     max_in_flight: int | None = None
     free: bool = False
     demonstration_only: bool = False
+
+    def left_out(self, settings: Settings) -> list[str]:
+        """Which of the settings that are set the model does not take."""
+        taken = {
+            "temperature": self.temperature,
+            "top_p": self.temperature,
+            "seed": self.seed,
+            "stop": self.stop,
+            "reasoning_effort": self.reasoning_effort,
+        }
+        unset: tuple[object, ...] = (None, (), [])
+        return [
+            name for name, ok in taken.items() if not ok and getattr(settings, name) not in unset
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +121,73 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Close connections, processes and files."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """How much one batch may hold; ``megabytes`` are of 10⁶ bytes, over all its requests' bodies."""
+
+    requests: int
+    megabytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStatus:
+    """How a batch stands. ``done`` means that nothing more will come and results can be read.
+
+    ``finished`` of ``total`` requests have an outcome; ``detail`` says why a batch failed as a
+    whole, None where it did not.
+    """
+
+    done: bool
+    finished: int = 0
+    total: int = 0
+    detail: str | None = None
+
+
+@runtime_checkable
+class BatchProvider(Protocol):
+    """What a provider with a batch API has besides `Provider`: hours later, for half the money.
+
+    Every method may raise what ``complete`` raises. Custom ids are 1 to 64 letters, digits,
+    ``-`` and ``_``.
+    """
+
+    def batch_limits(self) -> BatchLimits:
+        """The vendor's own."""
+        ...
+
+    async def submit_batch(self, label: str, requests: Mapping[str, Request]) -> str:
+        """Hand the requests over, by custom id, all of one model; returns the vendor's batch id.
+
+        ``label`` is unique to this batch, and written where the vendor keeps such a thing.
+        """
+        ...
+
+    async def find_batch(
+        self, label: str, custom_ids: Collection[str], since: datetime
+    ) -> str | None:
+        """The id of a batch submitted earlier whose id was lost, None where there is none.
+
+        ``since`` is a little before it was submitted. Found by label, or where the vendor keeps
+        no label by what it holds.
+        """
+        ...
+
+    async def batch_status(self, batch: str) -> BatchStatus:
+        """How the batch stands."""
+        ...
+
+    def batch_results(self, batch: str) -> AsyncIterator[tuple[str, Response | ProviderError]]:
+        """The outcome of each request by custom id, in any order; what is missing was not answered.
+
+        An expired or cancelled request is `Unavailable`; a response has ``batched`` set.
+        """
+        ...
+
+    async def cancel_batch(self, batch: str) -> None:
+        """Ask for no more of it; what was answered until then can still be read."""
         ...
 
 

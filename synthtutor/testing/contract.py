@@ -3,7 +3,7 @@
     class TestOpenAI(ProviderContract):
         model = "openai/test-model"
 
-        def make(self, server: OpenAIServer, endpoint: Endpoint) -> Provider:
+        def make(self, server: FakeServer, endpoint: Endpoint) -> Provider:
             return OpenAI(endpoint)
 
 Each ``test_…`` method is a case. A provider that cannot exhibit one (an in-process model has no
@@ -33,7 +33,7 @@ from synthtutor.errors import ProviderError, RateLimited, Rejected, Unauthorized
 from synthtutor.messages import Message, Request, Response, Schema, Settings, Usage, system, user
 from synthtutor.provider import Capabilities, Endpoint, Provider
 from synthtutor.testing.replies import Behaviour, Reply, plausible_reply
-from synthtutor.testing.server import OpenAIServer
+from synthtutor.testing.server import FakeServer, OpenAIServer
 
 __all__ = ["ProviderContract"]
 
@@ -52,11 +52,11 @@ class ProviderContract:
     cannot: ClassVar[Set[str] | Mapping[str, str]] = frozenset()
     of_the_wire: ClassVar[Set[str]]  # the cases that need the server, filled in below
 
-    def make(self, server: OpenAIServer, endpoint: Endpoint) -> Provider:
+    def make(self, server: FakeServer, endpoint: Endpoint) -> Provider:
         """The provider under test. ``endpoint`` has the server's base URL, a key and a timeout."""
         raise NotImplementedError
 
-    def serve(self, behaviour: Behaviour) -> OpenAIServer:
+    def serve(self, behaviour: Behaviour) -> FakeServer:
         """The fake that speaks the provider's wire, not yet started."""
         return OpenAIServer(behaviour)
 
@@ -80,7 +80,7 @@ class ProviderContract:
     @asynccontextmanager
     async def against(
         self, behaviour: Behaviour | Reply = plausible_reply, **settings: Any
-    ) -> AsyncIterator[tuple[Provider, OpenAIServer]]:
+    ) -> AsyncIterator[tuple[Provider, FakeServer]]:
         """A provider and the server it talks to, both closed at the end; ``settings`` of the endpoint."""
         if isinstance(behaviour, Reply):
             always = behaviour
@@ -334,7 +334,7 @@ class ProviderContract:
 
     async def test_fifty_at_once(self) -> None:
         def echo(body: dict[str, Any]) -> Reply:
-            return Reply(self.sent_messages(body)[-1][1])
+            return Reply(body["messages"][-1]["content"])
 
         async with self.against(echo, max_in_flight=50) as (provider, server):
             server.together = 50

@@ -24,7 +24,8 @@ class Reply:
 
     ``usage`` None counts characters / 4. ``extra`` is merged into the completion. ``error`` is
     the object under ``"error"`` of a failed request, ``raw`` a body to send as it is. ``hang``
-    never answers; ``drop`` closes the connection in the middle of the body.
+    never answers; ``drop`` closes the connection in the middle of the body, ``reset`` breaks it
+    there; ``drip_s`` seconds are what the body takes to come, in small pieces.
     """
 
     text: str | None = ""
@@ -41,6 +42,8 @@ class Reply:
     delay_s: float = 0.0
     hang: bool = False
     drop: bool = False
+    reset: bool = False
+    drip_s: float = 0.0
 
     @classmethod
     def failure(

@@ -21,7 +21,7 @@ from synthtutor.provider import (
     redact,
 )
 from synthtutor.testing.contract import ProviderContract
-from synthtutor.testing.server import OpenAIServer
+from synthtutor.testing.server import FakeServer
 
 FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refusal"}
 
@@ -130,7 +130,7 @@ def usage(raw: Mapping[str, Any]) -> Usage:
 
 
 class TestPlain(ProviderContract):
-    def make(self, server: OpenAIServer, endpoint: Endpoint) -> Provider:
+    def make(self, server: FakeServer, endpoint: Endpoint) -> Provider:
         return Plain(endpoint)
 
 
@@ -157,7 +157,7 @@ class TestPlain(ProviderContract):
 )
 async def test_a_fault_is_caught(fault: str, case: str) -> None:
     class Faulty(ProviderContract):
-        def make(self, server: OpenAIServer, endpoint: Endpoint) -> Provider:
+        def make(self, server: FakeServer, endpoint: Endpoint) -> Provider:
             return Plain(endpoint, fault)
 
     with pytest.raises((AssertionError, KeyError, RuntimeError, httpx2.TransportError)):

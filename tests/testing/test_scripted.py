@@ -14,7 +14,7 @@ from synthtutor.provider import Capabilities, Endpoint, Provider
 from synthtutor.testing import Scripted, ScriptedProvider
 from synthtutor.testing.contract import ProviderContract
 from synthtutor.testing.scripted import plausible
-from synthtutor.testing.server import OpenAIServer
+from synthtutor.testing.server import FakeServer
 
 QUESTION = Request("scripted/m", [user("What is 1/2 + 1/3?")])
 
@@ -23,7 +23,7 @@ class TestScripted(ProviderContract):
     model = "scripted/m"
     cannot = dict.fromkeys(ProviderContract.of_the_wire, "nothing leaves the process")
 
-    def make(self, server: OpenAIServer, endpoint: Endpoint) -> Provider:
+    def make(self, server: FakeServer, endpoint: Endpoint) -> Provider:
         return Scripted(endpoint)
 
 

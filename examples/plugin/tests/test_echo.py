@@ -9,7 +9,7 @@ from synthtutor.errors import ConfigError
 from synthtutor.messages import Request, Settings, user
 from synthtutor.provider import Endpoint, Provider
 from synthtutor.testing.contract import ProviderContract
-from synthtutor.testing.server import OpenAIServer
+from synthtutor.testing.server import FakeServer
 
 
 class TestEcho(ProviderContract):
@@ -18,7 +18,7 @@ class TestEcho(ProviderContract):
         "structured_output": "it promises no JSON, and capabilities() says so",
     }
 
-    def make(self, server: OpenAIServer, endpoint: Endpoint) -> Provider:
+    def make(self, server: FakeServer, endpoint: Endpoint) -> Provider:
         return Echo(endpoint)
 
 

@@ -18,7 +18,7 @@ from synthtutor.messages import Request, Response, Schema, Settings, user
 from synthtutor.provider import Endpoint, Provider
 from synthtutor.testing.contract import ProviderContract
 from synthtutor.testing.replies import Reply
-from synthtutor.testing.server import OpenAIServer
+from synthtutor.testing.server import FakeServer, OpenAIServer
 
 QUESTION = Request("compatible/m", [user("What is 1/2 + 1/3?")])
 
@@ -26,14 +26,14 @@ QUESTION = Request("compatible/m", [user("What is 1/2 + 1/3?")])
 class TestOverPyreqwest(ProviderContract):
     model = "compatible/test-model"
 
-    def make(self, server: OpenAIServer, endpoint: Endpoint) -> Provider:
+    def make(self, server: FakeServer, endpoint: Endpoint) -> Provider:
         return Compatible(replace(endpoint, options={"transport": "pyreqwest"}))
 
 
 class TestOverHttpx2(ProviderContract):
     model = "compatible/test-model"
 
-    def make(self, server: OpenAIServer, endpoint: Endpoint) -> Provider:
+    def make(self, server: FakeServer, endpoint: Endpoint) -> Provider:
         return Compatible(replace(endpoint, options={"transport": "httpx2"}))
 
 

@@ -24,7 +24,7 @@ from synthtutor.messages import Request, Schema, Settings, system, user
 from synthtutor.provider import Endpoint, Provider
 from synthtutor.structured import shape_of
 from synthtutor.testing.contract import ProviderContract
-from synthtutor.testing.server import OpenAIServer
+from synthtutor.testing.server import FakeServer
 
 
 def model_is_here() -> bool:
@@ -62,7 +62,7 @@ class TestLocal(ProviderContract):
     settings = Settings(max_tokens=300)
     cannot = dict.fromkeys(ProviderContract.of_the_wire, "the model runs in this process")
 
-    def make(self, server: OpenAIServer, endpoint: Endpoint) -> Provider:
+    def make(self, server: FakeServer, endpoint: Endpoint) -> Provider:
         return Local(replace(endpoint, options={"context": "512", "threads": "2"}))
 
 

@@ -26,7 +26,7 @@ from synthtutor.messages import Request, Schema, Settings, user
 from synthtutor.provider import Endpoint, Provider
 from synthtutor.testing.contract import ProviderContract
 from synthtutor.testing.replies import Reply
-from synthtutor.testing.server import OpenAIServer
+from synthtutor.testing.server import FakeServer, OpenAIServer
 
 KEY = "sk-test-0123456789"
 
@@ -34,7 +34,7 @@ KEY = "sk-test-0123456789"
 class TestOpenAI(ProviderContract):
     model = "openai/test-model"
 
-    def make(self, server: OpenAIServer, endpoint: Endpoint) -> Provider:
+    def make(self, server: FakeServer, endpoint: Endpoint) -> Provider:
         return OpenAI(endpoint)
 
 
