@@ -1,132 +1,274 @@
-"""OpenAI's chat completions through the official SDK.
+"""OpenAI's chat completions and batches through the official SDK, also at Azure.
 
 The SDK is imported at the first call (it costs a second), its own retries are off (synthtutor
 has one policy for all vendors), and every error it can raise is translated in one place:
-`translated`.
+`translated`. What any vendor who takes the SDK's chat requests needs is in `ChatCompletions`,
+which other plugins may subclass; `OpenAI` adds the batches, Azure, accounts and caching.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+import orjson
+from synthtutor_openai_batches import LIMITS, Batches
 
 from synthtutor.errors import ConfigError, ProviderError, Unavailable
 from synthtutor.messages import Finish, Request, Response, Schema, Usage
 from synthtutor.provider import (
+    BatchLimits,
+    BatchStatus,
     Capabilities,
     Endpoint,
     error_for_status,
     rate_limits,
     redact,
 )
+from synthtutor.transport import http_client
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
     from openai.types import CompletionUsage
     from openai.types.chat import ChatCompletion
 
-__all__ = ["OpenAI", "translated"]
+__all__ = ["ChatCompletions", "OpenAI", "translated"]
 
-_OPTIONS = ("max_tokens_field", "sampling")
 _FINISHES: dict[str | None, Finish] = {
     "stop": "stop",
     "length": "length",
     "content_filter": "refusal",
 }
 
-# o1, o3, o4-mini, gpt-5, gpt-5.6-mini, gpt-6-…: they refuse any temperature but their own.
+# o1, o3, o4-mini, gpt-5, gpt-5.6-mini, gpt-6-…: they take a reasoning effort, and refuse any
+# temperature but their own and all stop sequences.
 _REASONING = re.compile(r"(ft:)?(o\d|gpt-([5-9]|\d\d))")
 # gpt-3.5-turbo, gpt-4, gpt-4-turbo: from before structured output (gpt-4o and gpt-4.1 have it).
 _WITHOUT_SCHEMA = re.compile(r"(ft:)?gpt-(3\.5|4(-|$|:))")
 
+_AZURE = (".openai.azure.com", ".services.ai.azure.com")
 
-class OpenAI:
-    """The plugin ``openai``."""
+
+class ChatCompletions:
+    """One vendor's chat completions; a plugin for another vendor sets the class attributes.
+
+    ``options`` are the endpoint's options with the values each may have, the default first; none
+    means any text. The methods to override are ``capabilities``, ``make_client``, ``arguments``,
+    ``response`` and ``translated``.
+    """
+
+    name: ClassVar[str] = "openai"
+    key_variables: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY",)
+    url_variable: ClassVar[str] = "OPENAI_BASE_URL"
+    default_url: ClassVar[str] = "https://api.openai.com/v1"
+    options: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "max_tokens_field": ("max_completion_tokens", "max_tokens"),
+        "sampling": ("auto", "always", "never"),
+        "reasoning": ("auto", "always", "never"),
+    }
 
     def __init__(self, endpoint: Endpoint) -> None:
-        unknown = set(endpoint.options) - set(_OPTIONS)
-        if unknown:
-            raise ConfigError(f"openai has no option {min(unknown)!r}, only {_OPTIONS}")
-        self._endpoint = endpoint
-        self._key = _sendable(endpoint.key("OPENAI_API_KEY"))
-        self._max_tokens_field = _choice(
-            endpoint, "max_tokens_field", "max_completion_tokens", "max_tokens"
-        )
-        self._sampling = _choice(endpoint, "sampling", "auto", "always", "never")
+        self.endpoint = endpoint
+        for option in endpoint.options:
+            self.option(option)
+        self.key = _sendable(endpoint.key(*self.key_variables), self.key_variables)
+        self.base_url = endpoint.url(self.url_variable) or self.default_url
+
+    def option(self, name: str) -> str:
+        """What an option is set to, else its default.
+
+        Raises ConfigError where the plugin has no such option, or the option no such value.
+        """
+        if name not in self.options:
+            known = ", ".join(self.options)
+            raise ConfigError(f"{self.name} has no option {name!r}, only {known}")
+        values = self.options[name]
+        value = self.endpoint.options.get(name, values[0] if values else "")
+        if values and value not in values:
+            allowed = ", ".join(values)
+            raise ConfigError(f"{self.name}'s option {name} is one of {allowed}, not {value!r}")
+        return value
 
     async def complete(self, request: Request) -> Response:
         """Ask the model once."""
-        create = self._client.chat.completions.with_raw_response.create
+        create = self.client.chat.completions.with_raw_response.create
         try:
-            async with asyncio.timeout(self._endpoint.timeout_s):
-                raw = await create(**self._arguments(request))
-            return _response(raw.headers, raw.parse())
+            async with asyncio.timeout(self.endpoint.timeout_s):
+                raw = await create(**self.arguments(request))
+            return self.response(raw.headers, raw.parse(), request)
         except ProviderError:
             raise
         except Exception as error:
             # Without its cause: the SDK's errors quote the server, and servers quote keys.
-            raise translated(error, self._key) from None
+            raise self.translated(error) from None
 
     def capabilities(self, model: str) -> Capabilities:
-        """Schemas from gpt-4o on; ``temperature`` is False for models that take only their own."""
+        """Schemas from gpt-4o on; a reasoning model takes its effort, no temperature, no stop."""
+        reasons = self.reasons(model)
+        sampling = self.option("sampling")
         return Capabilities(
             structured_output="none" if _WITHOUT_SCHEMA.match(model) else "schema",
-            temperature=self._samples(model),
-            max_in_flight=self._endpoint.max_in_flight,
+            temperature=not reasons if sampling == "auto" else sampling == "always",
+            stop=not reasons,
+            reasoning_effort=reasons,
+            max_in_flight=self.endpoint.max_in_flight,
         )
+
+    def reasons(self, model: str) -> bool:
+        """Whether it is a reasoning model, by its name, unless the option ``reasoning`` says."""
+        reasoning = self.option("reasoning")
+        return bool(_REASONING.match(model)) if reasoning == "auto" else reasoning == "always"
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if "_client" in self.__dict__:
-            await self._client.close()
+        if "client" in self.__dict__:
+            await self.client.close()
 
     @cached_property
-    def _client(self) -> AsyncOpenAI:
-        import httpx2
+    def client(self) -> AsyncOpenAI:
+        """The SDK's client, made at its first use."""
+        return self.make_client()
+
+    def make_client(self) -> AsyncOpenAI:
+        """The SDK's client: this address and key, our transport, no retries of its own."""
         import openai
 
-        endpoint = self._endpoint
-        most = endpoint.max_in_flight  # the SDK's own limit of 1000 would hold further calls back
-        timeout = httpx2.Timeout(endpoint.timeout_s, connect=min(10.0, endpoint.timeout_s))
-        limits = httpx2.Limits(max_connections=most, max_keepalive_connections=most)
-        return openai.AsyncOpenAI(
-            api_key=self._key,
-            base_url=endpoint.url("OPENAI_BASE_URL"),
-            max_retries=0,
-            timeout=timeout,
-            http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout),
-        )
+        client = openai.AsyncOpenAI(base_url=self.base_url, **self.client_arguments())
+        # The SDK reads these from OpenAI's variables, whoever the vendor is.
+        client.organization = client.project = None
+        return client
 
-    def _samples(self, model: str) -> bool:
-        if self._sampling == "auto":
-            return not _REASONING.match(model)
-        return self._sampling == "always"
+    def client_arguments(self) -> dict[str, Any]:
+        """What every client of the SDK is made with, whatever its class and address."""
+        http = http_client(self.endpoint)
+        return {
+            "api_key": self.key,
+            "max_retries": 0,
+            "timeout": http.timeout,
+            "http_client": http,
+        }
 
-    def _arguments(self, request: Request) -> dict[str, Any]:
+    def arguments(self, request: Request) -> dict[str, Any]:
+        """The request's body: what is set, and what the model takes."""
         settings, model = request.settings, request.model_name
-        samples = self._samples(model)
+        takes = self.capabilities(model)
         optional = {
-            "temperature": settings.temperature if samples else None,
-            "top_p": settings.top_p if samples else None,
-            "seed": settings.seed,
-            "stop": list(settings.stop) or None,
-            "reasoning_effort": settings.reasoning_effort,
-            "response_format": _response_format(request.schema, self.capabilities(model)),
+            "temperature": settings.temperature if takes.temperature else None,
+            "top_p": settings.top_p if takes.temperature else None,
+            "seed": settings.seed if takes.seed else None,
+            "stop": (list(settings.stop) or None) if takes.stop else None,
+            "reasoning_effort": settings.reasoning_effort if takes.reasoning_effort else None,
+            "response_format": _response_format(request.schema, takes),
         }
         return {
             "model": model,
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
-            self._max_tokens_field: settings.max_tokens,
+            self.option("max_tokens_field"): settings.max_tokens,
             **{name: value for name, value in optional.items() if value is not None},
         }
+
+    def response(
+        self,
+        headers: Mapping[str, str],
+        completion: ChatCompletion,
+        request: Request | None,  # noqa: ARG002  # for those who override this
+    ) -> Response:
+        """What a completion says; ``request`` is None for a batch's, which are read by id alone."""
+        return _response(headers, completion)
+
+    def translated(self, error: Exception) -> ProviderError:
+        """The synthtutor error that one of the SDK's errors means, without the key."""
+        return translated(error, self.key)
+
+
+class OpenAI(ChatCompletions):
+    """The plugin ``openai``: also batches, Azure, accounts within OpenAI, and prompt caching."""
+
+    options: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        **ChatCompletions.options,
+        "azure_api_version": (),
+        "organization": (),
+        "project": (),
+        "prompt_cache_key": ("auto", "off"),
+    }
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        address, version = _at_azure(endpoint)
+        if address:  # on the instance: it is this endpoint that is at Azure, not the class
+            self.key_variables = ("AZURE_OPENAI_API_KEY", *self.key_variables)  # type: ignore[misc]
+        super().__init__(endpoint)
+        if address:
+            self.base_url = address
+        self.azure_api_version = version
+        # Azure's own guide has no /v1 in the lines of a batch.
+        self._batches = Batches(self, "/chat/completions" if address else "/v1/chat/completions")
+        # Servers that merely speak the language may not know the field.
+        host = f".{urlsplit(self.base_url).hostname}"
+        default = "auto" if host.endswith(".api.openai.com") else "off"
+        self._sends_cache_key = endpoint.options.get("prompt_cache_key", default) == "auto"
+
+    def make_client(self) -> AsyncOpenAI:
+        """At Azure with a dated API version its own class, which names deployments in the path."""
+        import openai
+
+        if self.azure_api_version:
+            version = self.azure_api_version
+            arguments = self.client_arguments()
+            return openai.AsyncAzureOpenAI(base_url=self.base_url, api_version=version, **arguments)
+        client = super().make_client()
+        client.organization = self.option("organization") or os.environ.get("OPENAI_ORG_ID")
+        client.project = self.option("project") or os.environ.get("OPENAI_PROJECT_ID")
+        return client
+
+    def arguments(self, request: Request) -> dict[str, Any]:
+        """The request's body, with the key that like requests meet the same cache by."""
+        arguments = super().arguments(request)
+        key = _cache_key(request) if self._sends_cache_key else None
+        return arguments if key is None else {**arguments, "prompt_cache_key": key}
+
+    # Batches
+
+    def batch_limits(self) -> BatchLimits:
+        """OpenAI's own, with room for what surrounds each request in the file."""
+        return LIMITS
+
+    async def submit_batch(self, label: str, requests: Mapping[str, Request]) -> str:
+        """Upload the requests as a file and start the batch; the label is in its metadata."""
+        return await self._batches.submit(label, requests)
+
+    async def find_batch(
+        self,
+        label: str,
+        custom_ids: Collection[str],  # noqa: ARG002  # the label is enough here
+        since: datetime,
+    ) -> str | None:
+        """The batch with that label in its metadata."""
+        return await self._batches.find(label, since)
+
+    async def batch_status(self, batch: str) -> BatchStatus:
+        """How the batch stands; ``detail`` has the first reasons why a file was not accepted."""
+        return await self._batches.status(batch)
+
+    def batch_results(self, batch: str) -> AsyncIterator[tuple[str, Response | ProviderError]]:
+        """What its output and error files say, read while they arrive."""
+        return self._batches.results(batch)
+
+    async def cancel_batch(self, batch: str) -> None:
+        """Ask for no more of it; nothing happens to one that has ended."""
+        await self._batches.cancel(batch)
 
 
 def translated(error: Exception, key: str | None = None) -> ProviderError:
     """The synthtutor error that one of the SDK's errors means; other errors are raised again."""
+    import httpx2
     import openai
 
     if isinstance(error, openai.APIStatusError):
@@ -140,7 +282,8 @@ def translated(error: Exception, key: str | None = None) -> ProviderError:
         )
     if isinstance(error, openai.APIConnectionError):
         return Unavailable(redact(f"{error.message} {error.__cause__ or ''}".strip(), key))
-    if isinstance(error, openai.OpenAIError):
+    if isinstance(error, openai.OpenAIError | httpx2.HTTPError):
+        # A body that breaks off while it is read in pieces escapes the SDK as httpx2's own error.
         return Unavailable(redact(f"{type(error).__name__}: {error}", key))
     if isinstance(error, TimeoutError):
         return Unavailable("no reply in time")
@@ -162,6 +305,15 @@ def _response_format(schema: Schema | None, capabilities: Capabilities) -> dict[
     name = re.sub(r"[^A-Za-z0-9_-]", "_", schema.name)[:64] or "reply"
     form = {"name": name, "strict": True, "schema": schema.definition}
     return {"type": "json_schema", "json_schema": form}
+
+
+def _cache_key(request: Request) -> str | None:
+    """A name for what like requests begin with; None where that is nothing of their own."""
+    prefix = [message.content for message in request.messages if message.role == "system"]
+    if not prefix:
+        return None
+    begins = orjson.dumps([prefix, request.schema and request.schema.name])
+    return blake2b(begins, digest_size=8).hexdigest()
 
 
 def _response(headers: Mapping[str, str], completion: ChatCompletion) -> Response:
@@ -199,17 +351,36 @@ def _usage(usage: CompletionUsage | None) -> Usage:
     )
 
 
-def _sendable(key: str) -> str:
+def _sendable(key: str, variables: tuple[str, ...]) -> str:
     """The key, without the line end it was pasted with; refused if no header can carry it."""
     key = key.strip()
     if not (key.isascii() and key.isprintable()):
-        raise ConfigError("the API key in OPENAI_API_KEY has characters that no key has")
+        names = " or ".join(variables)
+        raise ConfigError(f"the API key in {names} has characters that no key has")
     return key
 
 
-def _choice(endpoint: Endpoint, option: str, default: str, *others: str) -> str:
-    value = endpoint.options.get(option, default)
-    if value not in (default, *others):
-        allowed = ", ".join((default, *others))
-        raise ConfigError(f"openai's option {option} is one of {allowed}, not {value!r}")
-    return value
+def _at_azure(endpoint: Endpoint) -> tuple[str | None, str | None]:
+    """The address and the dated API version at Azure; (None, None) where somebody else is asked.
+
+    A left-over AZURE_OPENAI_ENDPOINT takes no calls away from OpenAI: without the option it
+    counts only where there is a key for Azure and none for OpenAI.
+    """
+    version = endpoint.options.get("azure_api_version")
+    address = endpoint.url("OPENAI_BASE_URL")
+    if not address:
+        other_key = endpoint.api_key or os.environ.get("OPENAI_API_KEY")
+        if version or (os.environ.get("AZURE_OPENAI_API_KEY") and not other_key):
+            address = os.environ.get("AZURE_OPENAI_ENDPOINT")
+    elif not version and not (urlsplit(address).hostname or "").endswith(_AZURE):
+        address = None
+    if not address:
+        if version:
+            raise ConfigError("azure_api_version needs a base_url or AZURE_OPENAI_ENDPOINT")
+        return None, None
+    path = urlsplit(address).path.strip("/")
+    if not version and not path.endswith("v1"):
+        version = os.environ.get("OPENAI_API_VERSION")
+    if not path:
+        address = address.rstrip("/") + ("/openai" if version else "/openai/v1")
+    return address, version

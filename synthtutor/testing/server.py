@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from synthtutor.testing.openai_batches import OpenAIBatches
 from synthtutor.testing.replies import Behaviour, Reply, fixed, http_answer, plausible_reply
 from synthtutor.testing.serving import Asked, FakeServer, RowCount
 
@@ -37,7 +38,7 @@ __all__ = [
 
 
 class OpenAIServer(FakeServer):
-    """OpenAI's wire: chat completions and the list of models."""
+    """OpenAI's wire: chat completions, the list of models, and ``batches`` with their files."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class OpenAIServer(FakeServer):
     ) -> None:
         super().__init__(behaviour, **options)
         self._models = models
+        self.batches = OpenAIBatches(self)
 
     @property
     def base_url(self) -> str:
@@ -73,11 +75,11 @@ class OpenAIServer(FakeServer):
         """A chat completion, or an error in OpenAI's form."""
         return reply.wire(asked.body)
 
-    def other(self, method: str, asked: Asked, content: bytes) -> bytes | None:  # noqa: ARG002
-        """``GET /v1/models``."""
+    def other(self, method: str, asked: Asked, content: bytes) -> bytes | None:
+        """``GET /v1/models``, files and batches."""
         if (method, asked.path) == ("GET", "/v1/models"):
             return http_answer(200, orjson.dumps(_models(self._models)))
-        return None
+        return self.batches.answer(method, asked, content)
 
 
 def _models(names: Sequence[str]) -> dict[str, object]:
@@ -108,6 +110,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--text", help="what every reply says, instead of plausible text")
     parser.add_argument("--fixed", action="store_true", help="make one reply per model and schema")
     parser.add_argument("--row-pattern", help="count calls by this pattern's first group")
+    parser.add_argument("--batch-polls", type=int, default=1, help="looks until a batch ends")
     return parser.parse_args(arguments)
 
 
@@ -120,6 +123,7 @@ async def _serve(options: argparse.Namespace) -> None:
         keep=False,
         row_pattern=options.row_pattern,
     )
+    server.batches.polls = options.batch_polls
     stopped = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # Windows: the process is simply ended
         for number in (signal.SIGTERM, signal.SIGINT):

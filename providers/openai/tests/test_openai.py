@@ -54,7 +54,7 @@ ALL = Settings(
 )
 
 
-async def test_all_settings_are_sent() -> None:
+async def test_all_settings_the_model_takes_are_sent() -> None:
     body = await sent("gpt-4o-mini", ALL)
     assert body == {
         "model": "gpt-4o-mini",
@@ -64,7 +64,6 @@ async def test_all_settings_are_sent() -> None:
         "top_p": 0.9,
         "seed": 7,
         "stop": ["END"],
-        "reasoning_effort": "low",
     }
 
 
@@ -76,11 +75,14 @@ async def test_what_is_not_set_is_not_sent() -> None:
 @pytest.mark.parametrize(
     "model", ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5.6-mini", "gpt-6", "ft:o3:a::b"]
 )
-async def test_a_reasoning_model_is_not_sent_a_temperature_and_says_so(model: str) -> None:
+async def test_a_reasoning_model_is_sent_what_it_takes_and_says_what_it_does_not(
+    model: str,
+) -> None:
     body = await sent(model, ALL)
-    assert not {"temperature", "top_p"} & set(body)
-    assert body["reasoning_effort"] == "low"
-    assert not OpenAI(Endpoint(api_key=KEY)).capabilities(model).temperature
+    assert not {"temperature", "top_p", "stop"} & set(body)
+    assert (body["reasoning_effort"], body["seed"]) == ("low", 7)
+    left_out = OpenAI(Endpoint(api_key=KEY)).capabilities(model).left_out(ALL)
+    assert left_out == ["temperature", "top_p", "stop"]
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4.1-mini", "gpt-oss-120b", "ft:gpt-4o-mini:a::b"])
@@ -88,11 +90,30 @@ def test_other_models_take_a_temperature_and_a_schema(model: str) -> None:
     capabilities = OpenAI(Endpoint(api_key=KEY)).capabilities(model)
     assert capabilities.temperature
     assert capabilities.structured_output == "schema"
+    assert capabilities.left_out(ALL) == ["reasoning_effort"]
 
 
 async def test_sampling_can_be_forced_either_way() -> None:
     assert (await sent("gpt-5-chat-latest", ALL, sampling="always"))["temperature"] == 0.3
     assert "temperature" not in await sent("my-model", ALL, sampling="never")
+
+
+async def test_a_name_that_says_nothing_can_be_said_to_reason() -> None:
+    body = await sent("my-deployment", ALL, reasoning="always")
+    assert body["reasoning_effort"] == "low"
+    assert not {"temperature", "stop"} & set(body)
+    body = await sent("gpt-5-chat-latest", ALL, reasoning="never")
+    assert (body["stop"], body["temperature"]) == (["END"], 0.3)
+    assert "reasoning_effort" not in body
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "o3", "gpt-4", "whatever"])
+@pytest.mark.parametrize("options", [{}, {"sampling": "never"}, {"reasoning": "always"}])
+async def test_what_is_not_said_to_be_left_out_is_sent(model: str, options: dict[str, str]) -> None:
+    body = await sent(model, ALL, None, **options)
+    capabilities = OpenAI(Endpoint(api_key=KEY, options=options)).capabilities(model)
+    settings = {"temperature", "top_p", "seed", "stop", "reasoning_effort"}
+    assert settings - set(body) == set(capabilities.left_out(ALL))
 
 
 async def test_the_old_name_of_the_token_limit() -> None:
@@ -115,21 +136,6 @@ async def test_a_model_from_before_schemas_is_not_sent_one(model: str) -> None:
     assert OpenAI(Endpoint(api_key=KEY)).capabilities(model).structured_output == "none"
 
 
-async def test_key_address_and_organisation_come_from_the_environment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async with OpenAIServer() as server:
-        monkeypatch.setenv("OPENAI_API_KEY", f" {KEY}\n")
-        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
-        provider = OpenAI(Endpoint())
-        await provider.complete(Request("openai/m", [user("Hi.")]))
-        await provider.aclose()
-    headers = server.asked[0].headers
-    assert headers["authorization"] == f"Bearer {KEY}"
-    assert headers["openai-organization"] == "org-1"
-
-
 def test_without_a_key_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
@@ -143,7 +149,14 @@ def test_a_key_that_no_header_can_carry_is_refused_unquoted() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"max_token_field": "max_tokens"}, {"sampling": "yes"}, {"max_tokens_field": "n"}]
+    "options",
+    [
+        {"max_token_field": "max_tokens"},
+        {"sampling": "yes"},
+        {"max_tokens_field": "n"},
+        {"reasoning": "high"},
+        {"prompt_cache_key": "mine"},
+    ],
 )
 def test_an_unknown_option_is_refused(options: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
@@ -189,6 +202,8 @@ MEANINGS: dict[type[Exception], type[ProviderError]] = {
     openai.RateLimitError: RateLimited,
     openai.InternalServerError: Unavailable,
 }
+# What a body that breaks off while it is read in pieces raises, past the SDK.
+UNDERNEATH = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.ReadTimeout)
 # Raised only by other parts of the SDK: its parse() helpers, webhooks, web sockets, workload
 # identity, and its module-level client.
 ELSEWHERE = {
@@ -251,6 +266,8 @@ def test_errors_that_the_sdk_lets_through_are_translated() -> None:
         json.loads("{")
     assert type(translated(caught.value)) is Unavailable
     assert type(translated(TimeoutError())) is Unavailable
+    for kind in UNDERNEATH:
+        assert type(translated(kind("broke off"))) is Unavailable
 
 
 def test_a_mistake_of_ours_is_not_dressed_up_as_the_endpoints() -> None:
