@@ -19,6 +19,7 @@ import orjson
 from measuring import Spent, fresh, heading, options, peak_mb, spending, table, verdict
 from workload import PROMPT, REPLY, asking, engine, live, rows
 
+from synthtutor.loops import run as run_on_a_loop
 from synthtutor.provider import Endpoint
 from synthtutor.testing.server import server_process
 
@@ -113,7 +114,7 @@ async def _sdk(url: str, count: int, in_flight: int) -> Spent:
 
 def _measure(client: str, url: str, count: int, in_flight: int) -> None:
     run = {"synthtutor": _ours, "pyreqwest": _raw, "openai SDK": _sdk}[client]
-    spent = asyncio.run(run(url, count, in_flight))
+    spent = run_on_a_loop(run(url, count, in_flight))
     figures = {"s": spent.seconds, "ms": spent.cpu_s / count * 1e3, "mb": peak_mb()}
     print(json.dumps(figures))
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from synthtutor.config import RunConfig
 from synthtutor.engine import Finished
 from synthtutor.errors import BudgetExceeded
+from synthtutor.loops import run as run_on_a_loop
 from synthtutor.outputs import Summary, finished
 from synthtutor.provider import Provider
 from synthtutor.reading import Reading
@@ -150,13 +151,13 @@ def _finished(work: Coroutine[Any, Any, T]) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
+        return run_on_a_loop(work)
     results: list[T] = []
     errors: list[BaseException] = []
 
     def body() -> None:
         try:
-            results.append(asyncio.run(work))
+            results.append(run_on_a_loop(work))
         except BaseException as error:  # raised again in the caller's thread
             errors.append(error)
 

@@ -6,13 +6,15 @@ It is what ``run.yaml`` holds. There is no place in it for a key: keys come from
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from synthtutor.batches import BatchPlan
 from synthtutor.errors import ConfigError
 from synthtutor.limits import Limits
+from synthtutor.messages import Settings
 from synthtutor.plugins import split_model
 
 __all__ = ["CONTENT_FIELDS", "RunConfig"]
@@ -45,11 +47,15 @@ class RoleSettings(BaseModel):
     max_tokens: int | None = Field(None, gt=0)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    reasoning_effort: str | None = Field(None, pattern="^(minimal|low|medium|high)$")
+    reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
 
     def given(self) -> dict[str, Any]:
         """Only what was set."""
         return self.model_dump(exclude_none=True)
+
+    def as_settings(self) -> Settings:
+        """As a request would carry them."""
+        return Settings(**self.given())
 
 
 class RunConfig(BaseModel):
@@ -79,6 +85,10 @@ class RunConfig(BaseModel):
     budget_usd: float | None = Field(None, ge=0)
     max_tokens_total: int | None = Field(None, gt=0)
     max_failed: float = Field(0.5, ge=0, le=1)
+    batch: bool = False
+    batch_size: int = Field(10_000, gt=0)
+    batch_wait_s: float = Field(5.0, gt=0)
+    batch_poll_s: float = Field(30.0, gt=0)
 
     @field_validator("models")
     @classmethod
@@ -135,6 +145,10 @@ class RunConfig(BaseModel):
             requests_per_minute=self.requests_per_minute,
             tokens_per_minute=self.tokens_per_minute,
         )
+
+    def batch_plan(self) -> BatchPlan:
+        """How calls gather into batches."""
+        return BatchPlan(self.batch_size, self.batch_wait_s, self.batch_poll_s)
 
     def differences(self, earlier: RunConfig) -> list[str]:
         """What changed since an earlier configuration of the same run, a line each."""

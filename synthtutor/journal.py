@@ -24,48 +24,29 @@ import queue
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import orjson
+
+from synthtutor.disk import fill, lock
 from synthtutor.errors import JournalError
 from synthtutor.messages import Response
+from synthtutor.tables import FORMAT, FROM_1, META, PUT_CALL, PUT_SAMPLE, SCHEMA
 
-if os.name == "nt":
-    import msvcrt
-else:
-    import fcntl
-
-__all__ = ["Call", "Journal", "Replay", "SampleRecord", "read_only"]
-
-FORMAT = 1
-_META = "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS passes(
-    pass INTEGER PRIMARY KEY, at REAL NOT NULL, configuration TEXT NOT NULL,
-    complete INTEGER NOT NULL DEFAULT 0, retries INTEGER NOT NULL DEFAULT 0,
-    rate_limited INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0);
-CREATE TABLE IF NOT EXISTS calls(
-    id INTEGER PRIMARY KEY, key BLOB NOT NULL, sample BLOB NOT NULL, pass INTEGER NOT NULL,
-    kind TEXT NOT NULL, role TEXT NOT NULL, stage TEXT NOT NULL, model TEXT NOT NULL,
-    request BLOB NOT NULL, response BLOB NOT NULL, finish TEXT NOT NULL,
-    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
-    cache_read_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL,
-    reasoning_tokens INTEGER NOT NULL, cost_usd REAL, seconds REAL NOT NULL, at REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS calls_by_sample ON calls(sample);
-CREATE TABLE IF NOT EXISTS samples(
-    sample BLOB PRIMARY KEY, kind TEXT NOT NULL, position INTEGER NOT NULL, pass INTEGER NOT NULL,
-    outcome TEXT NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS samples_in_order ON samples(kind, position);
-"""
-_PUT_CALL = "INSERT INTO calls VALUES (NULL" + ", ?" * 18 + ")"
-_PUT_SAMPLE = "INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?)"
+__all__ = ["BatchRecord", "Call", "Journal", "Replay", "SampleRecord", "read_only"]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One paid reply with what it answers. ``seconds`` is how long it took."""
+    """One paid reply with what it answers.
+
+    ``seconds`` is how long it took; ``attempt`` counts from 0 and is more where an invalid reply
+    was asked for again.
+    """
 
     key: bytes
     sample: bytes
@@ -77,14 +58,19 @@ class Call:
     response: Response
     cost_usd: float | None
     seconds: float
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A journaled reply: its raw JSON, read only when it is asked for."""
+    """A journaled reply: its raw JSON, read only when it is asked for.
+
+    ``nth`` counts the replies to this very call, from 1: more than one were asked for again.
+    """
 
     data: bytes
     cost_usd: float | None
+    nth: int = 1
 
     @property
     def response(self) -> Response:
@@ -102,6 +88,22 @@ class SampleRecord:
     outcome: str
     reason: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """A batch of calls at a vendor. ``items`` are its custom ids; ``at`` is when it was planned.
+
+    ``state``: ``planned`` (perhaps submitted: the process ended before it knew), ``submitted``
+    (``vendor_id`` is known), ``ended`` (its results were read) or ``lost`` (never submitted).
+    """
+
+    label: str
+    model: str
+    state: str
+    vendor_id: str | None
+    items: Sequence[str]
+    at: float
 
 
 _Write = tuple[str, tuple[Any, ...]]
@@ -129,14 +131,14 @@ class Journal:
     async def __aenter__(self) -> Self:
         with ExitStack() as undo:
             try:
-                self._lock = _lock(self.path.with_name("journal.lock"))
+                self._lock = lock(self.path.with_name("journal.lock"))
                 undo.callback(os.close, self._lock)
                 undo.callback(self._ballast.unlink, missing_ok=True)
                 writer = self._connect()
                 undo.callback(writer.close)
                 self._reader = read_only(self.path)
                 undo.callback(self._reader.close)
-                _fill(self._ballast, self._ballast_bytes)
+                fill(self._ballast, self._ballast_bytes)
                 self._fresh = self._one("SELECT 1 FROM calls LIMIT 1") is None
                 self._pass = int((self._one("SELECT max(pass) FROM passes") or [0])[0] or 0)
             except (OSError, sqlite3.Error) as error:
@@ -185,25 +187,40 @@ class Journal:
         """
         usage = call.response.usage
         await self._kept(
-            _PUT_CALL,
+            PUT_CALL,
             (
                 call.key, call.sample, self._pass, call.kind, call.role, call.stage, call.model,
                 call.request, call.response.to_json(), call.response.finish,
                 usage.input_tokens, usage.output_tokens, usage.cache_read_tokens,
                 usage.cache_write_tokens, usage.reasoning_tokens,
-                call.cost_usd, call.seconds, time.time(),
+                call.cost_usd, call.seconds, time.time(), call.attempt, call.response.batched,
             ),
         )  # fmt: skip
 
     async def finish(self, record: SampleRecord) -> None:
         """Record a finished sample in place of the one of an earlier pass. Raises as `put` does."""
         await self._kept(
-            _PUT_SAMPLE,
+            PUT_SAMPLE,
             (
                 record.sample, record.kind, record.position, self._pass,
                 record.outcome, record.reason, record.body,
             ),
         )  # fmt: skip
+
+    async def plan_batch(self, label: str, model: str, items: Sequence[str]) -> None:
+        """Record that these calls are about to be submitted.
+
+        What can be lost after that is only the vendor's answer: the batch is found by its label.
+        """
+        values = (label, model, self._pass, "planned", orjson.dumps(items).decode(), time.time())
+        await self._kept("INSERT INTO batches VALUES (?, ?, ?, ?, NULL, ?, ?)", values)
+
+    async def batch_is(self, label: str, state: str, vendor_id: str | None = None) -> None:
+        """Record what became of a batch: submitted, ended or lost."""
+        await self._kept(
+            "UPDATE batches SET state = ?, vendor_id = coalesce(?, vendor_id) WHERE label = ?",
+            (state, vendor_id, label),
+        )
 
     async def _kept(self, sql: str, values: tuple[Any, ...]) -> None:
         await self._write(sql, values)
@@ -257,11 +274,6 @@ class Journal:
         return self._broken
 
     @property
-    def number(self) -> int:
-        """The number of the current pass."""
-        return self._pass
-
-    @property
     def empty(self) -> bool:
         """Whether no reply had been journaled when it was opened."""
         return self._fresh
@@ -273,7 +285,39 @@ class Journal:
         rows = self._reader.execute(
             "SELECT key, response, cost_usd FROM calls WHERE sample = ? ORDER BY id", (sample,)
         )
-        return {key: Replay(data, cost) for key, data, cost in rows}
+        replies: dict[bytes, Replay] = {}
+        for key, data, cost in rows:
+            before = replies.get(key)
+            replies[key] = Replay(data, cost, before.nth + 1 if before else 1)
+        return replies
+
+    def batches(self, model: str) -> list[BatchRecord]:
+        """The model's batches that may hold replies not journaled yet, oldest first.
+
+        Their ``items`` are those without a journaled reply (found by the reply's request id,
+        which is ``VENDOR_ID/CUSTOM_ID`` for a batched one).
+        """
+        rows = self._reader.execute(
+            "SELECT label, model, state, vendor_id, items, at FROM batches "
+            "WHERE model = ? AND state != 'lost' ORDER BY at, label",
+            (model,),
+        ).fetchall()
+        if not rows:
+            return []
+        landed = {
+            name
+            for (name,) in self._reader.execute(
+                "SELECT json_extract(CAST(response AS TEXT), '$.request_id') FROM calls "
+                "WHERE model = ? AND batched",
+                (model,),
+            )
+        }
+        found = []
+        for label, own, state, vendor_id, items, at in rows:
+            left = [item for item in orjson.loads(items) if f"{vendor_id}/{item}" not in landed]
+            if left:
+                found.append(BatchRecord(label, own, state, vendor_id, left, at))
+        return found
 
     def _one(self, sql: str, *values: object) -> Any:
         return self._reader.execute(sql, values).fetchone()
@@ -285,9 +329,9 @@ class Journal:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            connection.execute(_META)
+            connection.execute(META)
             self._check_format(connection)
-            connection.executescript(_SCHEMA)
+            connection.executescript(SCHEMA)
             connection.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
         except BaseException:
             connection.close()
@@ -296,7 +340,9 @@ class Journal:
 
     def _check_format(self, connection: sqlite3.Connection) -> None:
         found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-        if found is not None and found[0] != str(FORMAT):
+        if found is not None and found[0] == "1":
+            connection.executescript(FROM_1)
+        elif found is not None and found[0] != str(FORMAT):
             raise JournalError(
                 f"{self.path}: written in format {found[0]}, this version reads {FORMAT}; "
                 "use the version of synthtutor that wrote it"
@@ -327,32 +373,3 @@ def _resolve(waiting: list[asyncio.Future[None]], error: JournalError | None) ->
 def read_only(path: Path) -> sqlite3.Connection:
     """A connection to a journal that cannot change it."""
     return sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=60)
-
-
-def _fill(path: Path, size: int) -> None:
-    """Make a file that really occupies ``size`` bytes (a sparse one would keep nothing aside)."""
-    with path.open("wb") as file:
-        block = bytes(1 << 16)
-        for _ in range(0, size, len(block)):
-            file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _lock(path: Path) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if os.name == "nt":
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        else:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        owner = os.read(handle, 32).decode(errors="replace").strip()
-        os.close(handle)
-        by = f" (process {owner})" if owner else ""
-        raise JournalError(
-            f"{path.parent}: another run owns this folder{by}; wait for it"
-        ) from None
-    os.ftruncate(handle, 0)
-    os.write(handle, str(os.getpid()).encode())
-    return handle

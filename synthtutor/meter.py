@@ -42,7 +42,9 @@ class Meter:
         """Whether there is a budget to keep."""
         return self.budget_usd is not None or self.max_tokens_total is not None
 
-    async def reserve(self, request: Request, price: Price) -> tuple[float, int]:
+    async def reserve(
+        self, request: Request, price: Price, *, batched: bool = False
+    ) -> tuple[float, int]:
         """Set aside what the call could cost at most: (dollars, tokens).
 
         Raises BudgetExceeded when it does not fit and no call in flight can make room.
@@ -50,7 +52,7 @@ class Meter:
         if not self.bounded:
             return 0.0, 0
         worst = Usage(request.estimated_input_tokens(), request.settings.max_tokens)
-        dollars = price.cost(worst) or 0.0
+        dollars = price.cost(worst, batched=batched) or 0.0
         while not self._fits(dollars, worst.total_tokens):
             if self.reserved_tokens == 0:
                 raise BudgetExceeded(self._refusal(dollars, worst.total_tokens))
@@ -101,20 +103,25 @@ class Meter:
 
 
 class Metered:
-    """A provider whose calls are reserved and settled on a meter."""
+    """A provider whose calls are reserved and settled on a meter, at half the price if ``batched``."""
 
-    def __init__(self, provider: Provider, meter: Meter, price: Price) -> None:
+    def __init__(
+        self, provider: Provider, meter: Meter, price: Price, *, batched: bool = False
+    ) -> None:
         self._provider = provider
         self._meter = meter
         self._price = price
+        self._batched = batched
 
     async def complete(self, request: Request) -> Response:
         """The provider's reply, booked."""
-        reserved = await self._meter.reserve(request, self._price)
+        reserved = await self._meter.reserve(request, self._price, batched=self._batched)
         self._meter.in_flight += 1
         try:
             response = await self._provider.complete(request)
-            self._meter.add(response.usage, self._price.cost(response.usage))
+            self._meter.add(
+                response.usage, self._price.cost(response.usage, batched=response.batched)
+            )
         finally:
             self._meter.in_flight -= 1
             if self._meter.bounded:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -13,11 +14,13 @@ from synthtutor.export import FORMATS, export
 from synthtutor.export.destination import replacing, sweep
 from synthtutor.export.faults import Report
 from synthtutor.export.validate import validate
+from synthtutor.messages import Usage
+from synthtutor.prices import BATCH_SHARE, Price
 from synthtutor.reading import Reading
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.statistics import statistics
 
-__all__ = ["Controls", "Summary", "finished", "summarise", "write_outputs"]
+__all__ = ["Controls", "Saved", "Summary", "finished", "summarise", "write_outputs"]
 
 _MEASURED_TEXTS = 5_000  # enough for two digits; more would only delay the end of a large run
 _KEPT = ("kept",)
@@ -43,11 +46,23 @@ class Controls:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """What batches and cached prompts took off the bill, in US dollars of priced calls.
+
+    ``caching_usd`` is less than nothing where writing the cache cost more than reading it saved.
+    """
+
+    batches_usd: float = 0.0
+    caching_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What a run made and what it took, earlier sessions included.
 
     ``cost_usd`` covers priced calls only; ``unpriced_calls`` counts the rest. ``account`` has one
-    entry per kind, role, model and prompt.
+    entry per kind, role, model and prompt. ``left_out`` names (model, setting, calls) for what a
+    recipe asked for and the model does not take.
     """
 
     recipe: str
@@ -67,6 +82,8 @@ class Summary:
     judge_is_writer: bool
     demonstration_models: Sequence[str]
     prices: Mapping[str, str]
+    saved: Saved
+    left_out: Sequence[tuple[str, str, int]]
 
     @property
     def made(self) -> int:
@@ -98,10 +115,12 @@ def summarise(
     complete: bool,
     judge_is_writer: bool,
     demonstration_models: Sequence[str],
-    prices: Mapping[str, str],
+    prices: Mapping[str, Price],
+    left_out: Mapping[tuple[str, str], int] = MappingProxyType({}),
 ) -> Summary:
-    """Fold the journal."""
+    """Fold the journal. ``prices`` are those of the models."""
     calls, usage, cost, unpriced = reading.totals()
+    account = reading.account()
     return Summary(
         recipe=recipe.name,
         complete=complete,
@@ -113,13 +132,15 @@ def summarise(
         cached_tokens=usage.cache_read_tokens,
         cost_usd=cost,
         unpriced_calls=unpriced,
-        account=reading.account(),
+        account=account,
         controls=_controls(reading),
         cells_filled=reading.cells() if recipe.cells else None,
         cells=recipe.cells,
         judge_is_writer=judge_is_writer,
         demonstration_models=demonstration_models,
-        prices=prices,
+        prices={model: price.source for model, price in prices.items()},
+        saved=_saved(account, prices),
+        left_out=[(*where, count) for where, count in sorted(left_out.items())],
     )
 
 
@@ -147,6 +168,8 @@ def write_outputs(reading: Reading, folder: Path, summary: Summary, recipe: Reci
         "cost_usd": round(summary.cost_usd, 6),
         "unpriced_calls": summary.unpriced_calls,
         "prices": dict(summary.prices),
+        "saved": asdict(summary.saved),
+        "settings_left_out": [list(entry) for entry in summary.left_out],
         "finetune_validation": {
             "ok": report.ok,
             "errors": report.errors,
@@ -164,6 +187,23 @@ def _reproducible(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Without what differs from run to run: times, and the last digits of sums of dollars."""
     figures = {key: value for key, value in entry.items() if key != "seconds"}
     return {**figures, "cost_usd": round(entry["cost_usd"], 6)}
+
+
+def _saved(account: Sequence[Mapping[str, Any]], prices: Mapping[str, Price]) -> Saved:
+    """From each entry's average call: prices may have steps, which sums would climb."""
+    batches = caching = 0.0
+    for entry in account:
+        price, calls = prices.get(entry["model"]), entry["calls"]
+        if price is None or not price.known or entry["unpriced"]:
+            continue
+        kinds = ("input", "output", "cache_read", "cache_write")
+        into, out, read, written = (entry[f"{kind}_tokens"] // calls for kind in kinds)
+        plain = price.cost(Usage(into, out)) or 0.0
+        full = price.cost(Usage(into, out, read, written)) or 0.0
+        share = 1 - (1 - BATCH_SHARE) * entry["batched"] / calls
+        batches += entry["cost_usd"] / share * (1 - share)
+        caching += (plain - full) * calls * share
+    return Saved(round(batches, 6), round(caching, 6))
 
 
 def _controls(reading: Reading) -> Controls:

@@ -37,16 +37,20 @@ class Price:
         """Whether a usage can be priced at all."""
         return self.per_million is not None or self._model is not None
 
-    def cost(self, usage: Usage) -> float | None:
-        """US dollars for a usage; None where the price is unknown."""
+    def cost(self, usage: Usage, *, batched: bool = False) -> float | None:
+        """US dollars for a usage; None where the price is unknown. A batched call costs half."""
         if self.per_million is not None:
             into, out = self.per_million
-            return (usage.input_tokens * into + usage.output_tokens * out) / 1e6
-        if self._model is None:
+            full = (usage.input_tokens * into + usage.output_tokens * out) / 1e6
+        elif self._model is None:
             return None
-        return _from_table(self._model, usage)
+        else:
+            full = _from_table(self._model, usage)
+        return full * BATCH_SHARE if batched else full
 
 
+# Every vendor with a batch API sells it for half the list price; the table knows no batches.
+BATCH_SHARE = 0.5
 FREE = Price("free", per_million=(0.0, 0.0))
 UNKNOWN = Price("unknown")
 

@@ -11,6 +11,7 @@ from typing import Any
 from synthtutor.errors import JournalError
 from synthtutor.journal import read_only
 from synthtutor.messages import Usage
+from synthtutor.tables import FORMAT
 
 __all__ = ["Reading"]
 
@@ -27,9 +28,17 @@ class Reading:
         if not path.is_file():
             raise JournalError(f"{path.parent}: there is no run here (no {path.name})")
         try:
-            return cls(read_only(path))
+            connection = read_only(path)
+            found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
         except sqlite3.Error as error:
             raise JournalError(f"{path}: {error}") from error
+        if found is not None and int(found[0]) < FORMAT:
+            connection.close()
+            raise JournalError(
+                f"{path}: written by an earlier version; give the run's command once more, "
+                "which brings it up to date and pays for nothing again"
+            )
+        return cls(connection)
 
     def close(self) -> None:
         """Close the file."""
@@ -106,7 +115,8 @@ class Reading:
     def account(self) -> list[dict[str, Any]]:
         """Calls, tokens, dollars and seconds by kind, role, model and stage: everything ever paid.
 
-        ``cost_usd`` sums the priced calls; ``unpriced`` counts the others.
+        ``cost_usd`` sums the priced calls; ``unpriced`` counts the others; ``batched`` calls cost
+        half. ``asked_again`` first replies could not be used, which cost ``asked_again_tokens``.
         """
         cursor = self.connection.execute(
             "SELECT kind, role, model, stage, count(*) AS calls, sum(input_tokens) AS input_tokens, "
@@ -115,6 +125,8 @@ class Reading:
             "sum(reasoning_tokens) AS reasoning_tokens, total(cost_usd) AS cost_usd, "
             "sum(cost_usd IS NULL) AS unpriced, "
             "sum(finish = 'refusal') AS refused, sum(finish = 'length') AS truncated, "
+            "sum(batched) AS batched, sum(attempt = 1) AS asked_again, "
+            "sum((attempt > 0) * (input_tokens + output_tokens)) AS asked_again_tokens, "
             "total(seconds) AS seconds FROM calls GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
         )
         names = [column[0] for column in cursor.description]
@@ -128,6 +140,15 @@ class Reading:
             "total(cost_usd IS NULL) FROM calls"
         ).fetchone()
         return int(row[0]), Usage(*map(int, row[1:6])), float(row[6]), int(row[7])
+
+    def batches(self) -> list[dict[str, Any]]:
+        """The batches that may hold replies: label, model, state, vendor_id, calls and at (a time)."""
+        cursor = self.connection.execute(
+            "SELECT label, model, state, vendor_id, json_array_length(items) AS calls, at "
+            "FROM batches WHERE state != 'lost' ORDER BY at, label"
+        )
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def last_pass(self) -> dict[str, Any] | None:
         """The newest pass: number, configuration, complete, retries, rate_limited, seconds."""

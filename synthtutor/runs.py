@@ -1,7 +1,6 @@
 """A run: a configuration in, a folder out. This is where the parts are put together.
 
-The stack around a provider is written once, in `_roles`: what is metered, retried, limited and
-gated is visible there, and nowhere else. Running the same configuration in the same folder
+Running the same configuration in the same folder
 resumes; every file but the journal is derived from it and can be made again for nothing.
 """
 
@@ -17,36 +16,58 @@ from typing import Any
 
 import orjson
 
+from synthtutor.batches import Batch
 from synthtutor.config import RunConfig
-from synthtutor.engine import Engine, Finished, Gate, Progress, Stop, calls_landed
+from synthtutor.engine import Engine, Finished, Progress, Stop
 from synthtutor.errors import (
     BudgetExceeded,
-    ConfigError,
+    JournalError,
     RateLimited,
     Retryable,
     SynthtutorError,
 )
 from synthtutor.export.faults import Report
 from synthtutor.journal import Journal
-from synthtutor.limits import Limited, Limits
-from synthtutor.meter import Meter, Metered
+from synthtutor.meter import Meter
 from synthtutor.outputs import Summary, summarise, write_outputs
-from synthtutor.plugins import load, open_provider
-from synthtutor.prices import Price, price_of
+from synthtutor.preflight import (
+    check,
+    find_recipe,
+    recipe_rows,
+    refuse_endless,
+    refuse_unpriced_budget,
+    rubric_of,
+)
 from synthtutor.prompts import Prompts
-from synthtutor.provider import Endpoint, Provider
-from synthtutor.quality.checks import CHECKS
+from synthtutor.provider import Provider
 from synthtutor.reading import Reading
 from synthtutor.recipes.controls import control, control_rows
-from synthtutor.recipes.recipe import Recipe, RowOptions, Rows
-from synthtutor.retries import Retrying
-from synthtutor.rubric import Rubric, load_rubric
+from synthtutor.recipes.recipe import Recipe
 from synthtutor.session import Role, RunContext
 from synthtutor.sources import limited
+from synthtutor.stack import Stack, models_of, stacked
 
 __all__ = ["Live", "Outcome", "Preview", "find_recipe", "models_of", "opened"]
 
-_ALSO_ASKED_AS = {"judge": "writer"}
+
+@dataclass(slots=True)
+class Incidents:
+    """What went wrong on the way and was mended: counts, and the latest in words."""
+
+    retries: int = 0
+    rate_limited: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    def retried(self, error: Retryable) -> None:
+        """A call failed and will be made again."""
+        self.retries += 1
+        self.rate_limited += isinstance(error, RateLimited)
+        self.warn(str(error))
+
+    def warn(self, text: str) -> None:
+        """Something that a person may want to know."""
+        self.warnings.append(text[:200])
+        del self.warnings[:-20]
 
 
 @dataclass(slots=True)
@@ -56,18 +77,25 @@ class Live:
     config: RunConfig
     recipe: Recipe[Any]
     folder: Path
-    roles: Mapping[str, Role]
-    limited: Mapping[str, Limited]
+    stack: Stack
     meter: Meter
     stop: Stop
     context: RunContext
     progress: Progress
     journal: Journal
+    incidents: Incidents
     started: float = field(default_factory=time.monotonic)
-    retries: int = 0
-    rate_limited: int = 0
-    warnings: list[str] = field(default_factory=list)
     _rows: Iterable[Any] | None = None
+
+    @property
+    def roles(self) -> Mapping[str, Role]:
+        """Each of the recipe's roles with its model."""
+        return self.stack.roles
+
+    @property
+    def batches(self) -> list[Batch]:
+        """The batches that are at a vendor now."""
+        return [batch for batched in self.stack.batched.values() for batch in batched.under_way]
 
     @property
     def seconds(self) -> float:
@@ -103,8 +131,8 @@ class Live:
             if self.journal.broken is None:
                 await self.journal.end(
                     complete=complete,
-                    retries=self.retries,
-                    rate_limited=self.rate_limited,
+                    retries=self.incidents.retries,
+                    rate_limited=self.incidents.rate_limited,
                     seconds=self.seconds,
                 )
         return self._outcome(complete)
@@ -147,23 +175,31 @@ class Live:
         if self._rows is not None:
             rows, total = self._rows, _length(self._rows)
         else:
-            made = _recipe_rows(config, self.recipe)
+            made = recipe_rows(config, self.recipe)
             rows, total = made.rows, made.total
         if config.n is not None:
             total = config.n if total is None else min(total, config.n)
         return limited(rows, config.n), total
 
+    @property
+    def _samples_in_flight(self) -> int:
+        """Twice the calls: a sample that waits for its judge must not keep the writer idle.
+
+        A batch is as large as the number of samples that can wait for it.
+        """
+        batches = [batched.plan.size for batched in self.stack.batched.values()]
+        return max(2 * self.config.concurrency, *batches, 0)
+
     def _engine(
         self, kind: str, function: Any, on_finished: Callable[[Finished], None] | None = None
     ) -> Engine[Any]:
-        # Twice the calls: a sample waiting for its judge must not keep the writer idle.
         return Engine(
             self.recipe.name,
             function,
             self.context,
             self.stop,
             kind=kind,
-            samples_in_flight=2 * self.config.concurrency,
+            samples_in_flight=self._samples_in_flight,
             max_failed=self.config.max_failed if kind == "sample" else 1.0,
             progress=self.progress if kind == "sample" else Progress(),
             on_finished=on_finished,
@@ -191,7 +227,8 @@ class Live:
                 complete=complete,
                 judge_is_writer=self.judge_is_writer,
                 demonstration_models=self.demonstration_models,
-                prices={role.model: role.price.source for role in self.roles.values()},
+                prices={role.model: role.price for role in self.roles.values()},
+                left_out=self.context.left_out,
             )
             validation = write_outputs(reading, self.folder, summary, self.recipe)
         finally:
@@ -221,23 +258,6 @@ class Preview:
     paying_again: int = 0
 
 
-def find_recipe(name: str) -> Recipe[Any]:
-    """The recipe of that name: an installed one, or ``module:object`` importable from here."""
-    if ":" in name:
-        from importlib import import_module
-
-        module, _, attribute = name.partition(":")
-        try:
-            found = getattr(import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(f"recipe {name!r}: {error}") from None
-    else:
-        found = load("recipes", name)
-    if not isinstance(found, Recipe):
-        raise ConfigError(f"recipe {name!r} is not made by @recipe")
-    return found
-
-
 @asynccontextmanager
 async def opened(
     config: RunConfig,
@@ -254,34 +274,36 @@ async def opened(
     and JournalError before anything is spent.
     """
     recipe = recipe or find_recipe(config.recipe)
-    _check(config, recipe)
+    check(config, recipe)
     stop, meter = Stop(), Meter(config.budget_usd, config.max_tokens_total)
-    rubric = _rubric(config, recipe)
+    rubric = rubric_of(config, recipe)
     prompts = Prompts(*[Path(config.prompts)] if config.prompts else [])
-    async with AsyncExitStack() as stack:
-        live: Live | None = None
-
-        def count_retry(error: Retryable) -> None:
-            if live is not None:
-                live.retries += 1
-                live.rate_limited += isinstance(error, RateLimited)
-                live.warnings.append(str(error)[:200])
-                del live.warnings[:-20]
-
-        roles, windows = await _roles(
-            config, recipe, stack, meter, stop, count_retry, providers or {}
+    async with AsyncExitStack() as exits:
+        incidents = Incidents()
+        stack = await stacked(
+            config,
+            recipe,
+            exits,
+            meter,
+            stop,
+            given=providers or {},
+            left_in_batches=_left_in_batches(folder),
+            on_retry=incidents.retried,
+            warn=incidents.warn,
         )
-        _refuse_unpriced_budget(config, roles)
+        refuse_unpriced_budget(config, stack.roles)
         if rows is None:
-            _refuse_endless(config, recipe, roles)
+            refuse_endless(config, recipe, stack.roles)
         folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # once, before anything runs
-        journal = await stack.enter_async_context(
+        journal = await exits.enter_async_context(
             Journal(folder / "journal.sqlite", ballast_bytes=_ballast_bytes(config))
         )
+        for batched in stack.batched.values():
+            await exits.enter_async_context(batched.working(journal))
         _restore(meter, journal)
         context = RunContext(
             journal,
-            roles,
+            stack.roles,
             prompts,
             config.seed,
             retry=_failed(journal) if retry_failed else frozenset(),
@@ -290,139 +312,10 @@ async def opened(
             admit=stop.admit,
         )
         live = Live(
-            config, recipe, folder, roles, windows, meter, stop, context, Progress(), journal
+            config, recipe, folder, stack, meter, stop, context, Progress(), journal, incidents
         )
         live._rows = rows
         yield live
-
-
-async def _roles(
-    config: RunConfig,
-    recipe: Recipe[Any],
-    stack: AsyncExitStack,
-    meter: Meter,
-    stop: Stop,
-    on_retry: Callable[[Retryable], None],
-    given: Mapping[str, Provider],
-) -> tuple[dict[str, Role], dict[str, Limited]]:
-    """The roles with their models; one stack of wrappers per model, whoever asks it."""
-    models = models_of(config, recipe)
-    bases: dict[str, Provider] = {}
-    limiteds: dict[str, Limited] = {}
-    asked: dict[str, Provider] = {}
-    roles: dict[str, Role] = {}
-    prices = {
-        model: Price("given", model, (into, out)) for model, (into, out) in config.prices.items()
-    }
-    for role, model in models.items():
-        name, _, own_name = model.partition("/")
-        if name not in bases:
-            bases[name] = given.get(name) or open_provider(name, _endpoint(config, name))
-            if name not in given:
-                stack.push_async_callback(bases[name].aclose)
-        base = bases[name]
-        capabilities = base.capabilities(own_name)
-        price = price_of(model, free=capabilities.free, given=prices)
-        if model not in asked:
-            limits = _capped(config.limits(), capabilities.max_in_flight)
-            limiteds[model] = Limited(Gate(base, stop), limits, priority=calls_landed)
-            asked[model] = Metered(Retrying(limiteds[model], on_retry=on_retry), meter, price)
-        overrides = config.settings[role].given() if role in config.settings else {}
-        roles[role] = Role(model, asked[model], capabilities, price, overrides)
-    return roles, limiteds
-
-
-def models_of(config: RunConfig, recipe: Recipe[Any]) -> dict[str, str]:
-    """Each of the recipe's roles with its model: its own, else ``default``, else the writer's."""
-    models: dict[str, str] = {}
-    for role in recipe.roles:
-        model = config.models.get(role) or config.models.get("default")
-        model = model or config.models.get(_ALSO_ASKED_AS.get(role, ""))
-        if model is None:
-            raise ConfigError(f"no model for role {role!r}: add --model {role}=provider/model")
-        models[role] = model
-    unknown = set(config.models) - set(recipe.roles) - {"default"}
-    if unknown:
-        raise ConfigError(
-            f"recipe {recipe.name} has no role {', '.join(sorted(unknown))}; "
-            f"its roles: {', '.join(recipe.roles)}"
-        )
-    return models
-
-
-def _endpoint(config: RunConfig, name: str) -> Endpoint:
-    settings: dict[str, Any] = {} if config.timeout_s is None else {"timeout_s": config.timeout_s}
-    return Endpoint(
-        base_url=config.base_urls.get(name),
-        max_in_flight=config.concurrency,
-        options=config.provider_options.get(name, {}),
-        **settings,
-    )
-
-
-def _check(config: RunConfig, recipe: Recipe[Any]) -> None:
-    if config.mode is not None and config.mode not in recipe.modes:
-        known = ", ".join(recipe.modes) or "none"
-        raise ConfigError(f"recipe {recipe.name} has no mode {config.mode!r}; its modes: {known}")
-    for kind, names in (("option", config.options), ("setting for role", config.settings)):
-        allowed = recipe.options if kind == "option" else recipe.roles
-        for name in names:
-            if name not in allowed:
-                known = ", ".join(allowed) or "none"
-                raise ConfigError(f"recipe {recipe.name} has no {kind} {name!r}; known: {known}")
-
-
-def _recipe_rows(config: RunConfig, recipe: Recipe[Any]) -> Rows[Any]:
-    return recipe.rows(
-        RowOptions(
-            path=Path(config.rows) if config.rows else None,
-            per_seed=config.per_seed,
-            mode=config.mode,
-            seed=config.seed,
-            options=config.options,
-        )
-    )
-
-
-def _refuse_endless(config: RunConfig, recipe: Recipe[Any], roles: Mapping[str, Role]) -> None:
-    costs = not all(role.capabilities.free for role in roles.values())
-    bounds = (config.rows, config.n, config.max_tokens_total, config.budget_usd if costs else None)
-    if all(bound is None for bound in bounds) and _recipe_rows(config, recipe).total is None:
-        raise ConfigError(
-            f"recipe {recipe.name} makes rows without end: say how many with -n COUNT, "
-            "or how much they may cost with --budget or --max-tokens-total"
-        )
-
-
-def _rubric(config: RunConfig, recipe: Recipe[Any]) -> Rubric | None:
-    name = config.rubric or recipe.rubric
-    if name is None:
-        return None
-    rubric = load_rubric(name)
-    for criterion in rubric.criteria:
-        if criterion.check and criterion.check.partition(":")[0] not in CHECKS:
-            known = ", ".join(CHECKS)
-            raise ConfigError(
-                f"{name}: {criterion.id}: no check {criterion.check!r}; known: {known}"
-            )
-    return rubric
-
-
-def _refuse_unpriced_budget(config: RunConfig, roles: Mapping[str, Role]) -> None:
-    unknown = sorted({role.model for role in roles.values() if not role.price.known})
-    if config.budget_usd is not None and unknown:
-        raise ConfigError(
-            f"--budget cannot hold: the price of {', '.join(unknown)} is unknown; "
-            f"give it with --price {unknown[0]}=IN/OUT (dollars per million tokens)"
-        )
-
-
-def _capped(limits: Limits, most: int | None) -> Limits:
-    from dataclasses import replace
-
-    if most is None or limits.concurrency <= most:
-        return limits
-    return replace(limits, concurrency=most)
 
 
 def _ballast_bytes(config: RunConfig) -> int:
@@ -435,6 +328,20 @@ def _restore(meter: Meter, journal: Journal) -> None:
     reading = Reading.open(journal.path)
     try:
         meter.calls, meter.usage, meter.spent_usd, meter.unpriced_calls = reading.totals()
+    finally:
+        reading.close()
+
+
+def _left_in_batches(folder: Path) -> frozenset[str]:
+    """The models that earlier sessions have left batches at."""
+    if not (folder / "journal.sqlite").is_file():
+        return frozenset()
+    try:
+        reading = Reading.open(folder / "journal.sqlite")
+    except JournalError:  # of an earlier version, which knew no batches
+        return frozenset()
+    try:
+        return frozenset(batch["model"] for batch in reading.batches())
     finally:
         reading.close()
 

@@ -51,7 +51,8 @@ class RunContext:
     """What all sessions of a run share.
 
     ``admit`` is asked before each new call and may refuse by raising. The samples in ``retry``
-    ask again where a journaled reply is no answer.
+    ask again where a journaled reply is no answer. ``left_out`` counts, by model and setting, the
+    calls whose recipe asked for a setting that the model does not take.
     """
 
     journal: Journal
@@ -63,6 +64,7 @@ class RunContext:
     rubric: Rubric | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     admit: Callable[[bytes], None] = lambda _sample: None
+    left_out: dict[tuple[str, str], int] = field(default_factory=dict)
     replayed_calls: int = 0
     reasked_calls: int = 0
 
@@ -80,11 +82,12 @@ class _Ledger:
 
 
 class _Asked(NamedTuple):
-    """Who is asked, in which role, by which prompt."""
+    """Who is asked, in which role, by which prompt, for the how-manieth time."""
 
     role: Role
     name: str
     stage: str
+    attempt: int = 0
 
 
 class Session:
@@ -234,13 +237,16 @@ class Session:
         if role.overrides:
             settings = replace(settings, **role.overrides)
         asked = _Asked(role, role_name, stage)
+        for name in role.capabilities.left_out(settings):
+            where = role.model, name
+            self._context.left_out[where] = self._context.left_out.get(where, 0) + 1
         request = _request(role, messages, shape, settings)
-        for left in range(self._context.reasks, -1, -1):
-            response = await self._answer(request, asked, shape)
+        for attempt in range(self._context.reasks + 1):
+            response = await self._answer(request, asked._replace(attempt=attempt), shape)
             try:
                 return shape.parse(response)
             except InvalidOutput as error:
-                if error.kind == "refused" or left == 0:
+                if error.kind == "refused" or attempt == self._context.reasks:
                     raise
                 self._context.reasked_calls += 1
                 request = _asked_again(request, error)
@@ -261,14 +267,14 @@ class Session:
             self._book(found.response, found.cost_usd, asked)
             return found.response
         # A second try must not repeat the seed of the first, or a model repeats itself.
-        salt = self._context.journal.number if again else 0
+        salt = found.nth if found is not None and again else 0
         return await self._pay(key, _seeded(request, asked.role, key, salt), asked)
 
     async def _pay(self, key: bytes, request: Request, asked: _Asked) -> Response:
         self._context.admit(self.sample)
         started = time.monotonic()
         response = await asked.role.provider.complete(request)
-        cost = asked.role.price.cost(response.usage)
+        cost = asked.role.price.cost(response.usage, batched=response.batched)
         await self._context.journal.put(
             Call(
                 key=key,
@@ -281,6 +287,7 @@ class Session:
                 response=response,
                 cost_usd=cost,
                 seconds=time.monotonic() - started,
+                attempt=asked.attempt,
             )
         )
         self._book(response, cost, asked)

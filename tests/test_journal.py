@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthtutor.errors import JournalError
-from synthtutor.journal import FORMAT, Call, Journal, SampleRecord
+from synthtutor.journal import Call, Journal, SampleRecord
 from synthtutor.messages import Response, Usage
 from synthtutor.reading import Reading
+from synthtutor.tables import FORMAT
 from tests.test_messages import responses
 
 SAMPLE = b"s" * 16

@@ -203,7 +203,7 @@ async def test_faults_are_retried_and_counted(tmp_path: Path) -> None:
     async with live(tmp_path, provider) as run:
         outcome = await run.go()
     assert outcome.complete
-    assert (run.retries, run.rate_limited) == (2, 1)
+    assert (run.incidents.retries, run.incidents.rate_limited) == (2, 1)
     assert run.warnings == ["slow", "down"]
     assert outcome.summary.calls == 20
 
@@ -216,11 +216,11 @@ async def test_a_provider_that_takes_few_calls_at_once_gets_no_more(tmp_path: Pa
 
 async def test_roles_with_one_model_share_its_limits(tmp_path: Path) -> None:
     async with live(tmp_path, ScriptedProvider(echo)) as run:
-        assert list(run.limited) == ["scripted/m"]
+        assert list(run.stack.limited) == ["scripted/m"]
         assert run.roles["writer"].provider is run.roles["judge"].provider
     models = {"writer": "scripted/a", "judge": "scripted/b"}
     async with live(tmp_path, ScriptedProvider(echo), models=models) as run:
-        assert list(run.limited) == ["scripted/a", "scripted/b"]
+        assert list(run.stack.limited) == ["scripted/a", "scripted/b"]
 
 
 async def test_a_budget_without_a_price_is_refused_before_anything_is_made(tmp_path: Path) -> None:

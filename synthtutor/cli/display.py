@@ -58,10 +58,12 @@ def snapshot(live: Live) -> dict[str, Any]:
         "output_tokens": meter.usage.output_tokens,
         "cost_usd": round(meter.spent_usd, 6),
         "unpriced_calls": meter.unpriced_calls,
-        "retries": live.retries,
-        "rate_limited": live.rate_limited,
+        "retries": live.incidents.retries,
+        "rate_limited": live.incidents.rate_limited,
         "seconds": round(live.seconds, 1),
         "eta_s": eta,
+        "batches": len(live.batches),
+        "in_batches": sum(len(batch.items) for batch in live.batches),
     }
 
 
@@ -108,7 +110,7 @@ class Display:
         failed = f" · {now['failed']} failed" if now["failed"] else ""
         self.console.print(
             f"{_duration(now['seconds'])} · {now['rows']:,}{of} rows · {now['kept']:,} kept{failed}"
-            f" · {now['in_flight']} calls in flight · {now['calls']:,} calls · "
+            f" · {now['in_flight']:,} calls in flight{_in_batches(now)} · {now['calls']:,} calls · "
             f"{now['input_tokens'] + now['output_tokens']:,} tokens · "
             f"{money(now['cost_usd'], now['unpriced_calls'])}{eta}",
             highlight=False,
@@ -171,7 +173,7 @@ class TerminalDisplay(Display):
         tokens = now["input_tokens"] + now["output_tokens"]
         left = f"about {_duration(now['eta_s'])} left" if now["eta_s"] else ""
         table.add_row("rows", rows, kept, _counted(now, "rejected", "undetermined", "failed"))
-        flying = f"{now['in_flight']} in flight"
+        flying = f"{now['in_flight']:,} in flight{_in_batches(now)}"
         table.add_row("calls", f"{now['calls']:,}", flying, _counted(now, "replayed"))
         table.add_row("spent", money(now["cost_usd"], now["unpriced_calls"]), f"{tokens:,} tokens")
         table.add_row("time", _duration(now["seconds"]), left, _counted(now, "rate_limited"))
@@ -180,9 +182,14 @@ class TerminalDisplay(Display):
         lines: list[RenderableType] = [bar, table]
         if live.progress.latest:
             lines.append(_one_line(f"latest kept: {live.progress.latest}", "dim"))
-        if live.warnings:
-            lines.append(_one_line(f"warning: {live.warnings[-1]}", "yellow"))
+        if live.incidents.warnings:
+            lines.append(_one_line(f"warning: {live.incidents.warnings[-1]}", "yellow"))
         return Group(*lines)
+
+
+def _in_batches(now: dict[str, Any]) -> str:
+    count = now["batches"]
+    return f", {now['in_batches']:,} in {count} batch{'es' * (count > 1)}" if count else ""
 
 
 def _counted(now: dict[str, Any], *names: str) -> str:

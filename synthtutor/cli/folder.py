@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from synthtutor.config import RunConfig
     from synthtutor.outputs import Summary
+    from synthtutor.prices import Price
     from synthtutor.reading import Reading
 
 __all__ = ["journal_of", "saved_config", "summary_of"]
@@ -50,5 +51,12 @@ def summary_of(reading: Reading, config: RunConfig) -> Summary:
         complete=bool(last and last["complete"]),
         judge_is_writer="judge" in models and models["judge"] == models.get("writer"),
         demonstration_models=reading.demonstration_models(),
-        prices={},
+        prices=_prices(config, models.values()),
     )
+
+
+def _prices(config: RunConfig, models: Iterable[str | None]) -> dict[str, Price]:
+    from synthtutor.prices import Price, price_of
+
+    given = {model: Price("given", model, pair) for model, pair in config.prices.items()}
+    return {model: price_of(model, given=given) for model in models if model}

@@ -70,12 +70,29 @@ def generate(
     max_tokens: Annotated[
         list[str] | None, typer.Option(help="ROLE=COUNT: longest reply in tokens. Repeatable.")
     ] = None,
+    reasoning_effort: Annotated[
+        list[str] | None,
+        typer.Option(help="ROLE=minimal|low|medium|high, for reasoning models. Repeatable."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of the local provider.")] = None,
     provider_option: Annotated[
         list[str] | None, typer.Option(help="PROVIDER.NAME=VALUE for a provider. Repeatable.")
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the recipe. Repeatable.")
+    ] = None,
+    batch: Annotated[
+        bool | None,
+        typer.Option(
+            "--batch/--no-batch", help="Use the vendors' batch APIs: half the price, hours later."
+        ),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Calls in one batch [10000].")] = None,
+    batch_wait: Annotated[
+        float | None, typer.Option(help="Seconds without a new call after which a batch goes [5].")
+    ] = None,
+    batch_poll: Annotated[
+        float | None, typer.Option(help="Seconds between two looks at a batch [30].")
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again what was refused or cut before.")
@@ -94,7 +111,9 @@ def generate(
         concurrency=concurrency, requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute, timeout=timeout, max_failed=max_failed, seed=seed,
         prompts=prompts and str(prompts), base_url=base_url, temperature=temperature,
-        max_tokens=max_tokens, threads=threads, provider_option=provider_option, option=option,
+        max_tokens=max_tokens, reasoning_effort=reasoning_effort, threads=threads,
+        provider_option=provider_option, option=option,
+        batch=batch, batch_size=batch_size, batch_wait=batch_wait, batch_poll=batch_poll,
     )  # fmt: skip
     from synthtutor.cli.running import execute
 
@@ -116,7 +135,12 @@ def _configuration(recipe: str, given: dict[str, Any]) -> RunConfig:
         fields = base.model_dump(exclude_unset=True)
     else:
         fields["recipe"] = recipe
-    renamed = {"budget": "budget_usd", "timeout": "timeout_s"}
+    renamed = {
+        "budget": "budget_usd",
+        "timeout": "timeout_s",
+        "batch_wait": "batch_wait_s",
+        "batch_poll": "batch_poll_s",
+    }
     plain = {
         renamed.get(name, name): value
         for name, value in given.items()
@@ -183,7 +207,7 @@ def _pairs(name: str, values: list[str]) -> dict[str, str]:
 
 def _add_role_settings(fields: dict[str, Any], given: dict[str, Any]) -> None:
     settings = {role: dict(values) for role, values in fields.get("settings", {}).items()}
-    for name in ("temperature", "max_tokens"):
+    for name in ("temperature", "max_tokens", "reasoning_effort"):
         for role, value in _pairs(f"--{name.replace('_', '-')}", given.get(name, [])).items():
             settings.setdefault(role, {})[name] = value
     fields["settings"] = settings

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from synthtutor.cli.display import Display, display_for
 from synthtutor.errors import BudgetExceeded, ConfigError, SynthtutorError
+from synthtutor.loops import run
 from synthtutor.runs import Outcome, opened
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def execute(
     """Run the configuration in the folder; the process's exit code."""
     display = display_for(as_json=as_json)
     command = shlex.join(["synthtutor", *argv[1:]])
-    return asyncio.run(_execute(config, folder, retry_failed, yes, display, command))
+    return run(_execute(config, folder, retry_failed, yes, display, command))
 
 
 async def _execute(
@@ -44,6 +45,8 @@ async def _execute(
         if not await _agreed(live, changes, yes, display):
             return 2
         config.save(folder / "run.yaml")
+        for note in live.stack.notes:
+            display.note(f"note: {note}")
         _mind_signals(live, display)
         try:
             with display.showing(live):
@@ -51,7 +54,13 @@ async def _execute(
         except SynthtutorError as error:
             display.failed(error)
             raise
+        batches = len(live.batches)
     display.summary(outcome, folder)
+    if batches:
+        display.note(
+            f"{batches} batch{'es are' if batches > 1 else ' is'} still at the vendor: "
+            "the command below collects what comes back"
+        )
     return _code(outcome, live, display, command)
 
 

@@ -19,16 +19,21 @@ def status(
 
     with journal_of(folder) as reading:
         summary = summary_of(reading, saved_config(folder))
+        batches = [batch for batch in reading.batches() if batch["state"] != "ended"]
     if json:
         import orjson
 
-        typer.echo(orjson.dumps(summary.to_dict(), option=orjson.OPT_NON_STR_KEYS).decode())
+        found = {**summary.to_dict(), "batches": batches}
+        typer.echo(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS).decode())
     else:
         from rich.console import Console
 
         from synthtutor.cli.summary import print_summary
 
         print_summary(Console(), summary, folder)
+        for batch in batches:
+            where = batch["vendor_id"] or "being submitted"
+            typer.echo(f"batch at {batch['model']}: {batch['calls']:,} calls, {where}")
         if not summary.complete:
             typer.echo(
                 f"not complete; to go on: synthtutor generate {folder / 'run.yaml'} --out {folder}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -56,8 +56,14 @@ def print_summary(
         if (folder / name).exists():
             say(f"    {name:<16} {what}")
     if validation is not None:
-        verdict = "valid" if validation.ok else f"{validation.errors} faults"
-        say(f"  finetune.jsonl: {validation.lines:,} lines, {verdict}")
+        verdict = (
+            "valid"
+            if validation.ok
+            else f"{validation.errors} fault{'s' * (validation.errors != 1)}"
+        )
+        say(
+            f"  finetune.jsonl: {validation.lines:,} line{'s' * (validation.lines != 1)}, {verdict}"
+        )
         for fault in validation.faults[:3]:
             say(f"    {fault}")
 
@@ -85,17 +91,47 @@ def _account(say: Say, summary: Summary) -> None:
         f"{summary.output_tokens:,} output tokens · "
         f"{money(summary.cost_usd, summary.unpriced_calls)}"
     )
+    saved = summary.saved
+    parts = [
+        f"{money(dollars)} by {what}"
+        for dollars, what in ((saved.batches_usd, "batches"), (saved.caching_usd, "cached prompts"))
+        if dollars > 0
+    ]
+    if parts:
+        say(f"  saved: {' and '.join(parts)}")
     for entry in summary.account:
         kind = "" if entry["kind"] == "sample" else f" ({entry['kind']})"
         say(
             f"    {entry['role']}{kind}, {entry['model']}, {entry['stage']}: "
             f"{entry['calls']:,} calls, {entry['input_tokens']:,} + {entry['output_tokens']:,} tokens"
+            f"{_remarks(entry)}"
         )
 
 
+def _remarks(entry: Mapping[str, Any]) -> str:
+    remarks = []
+    if entry["batched"]:
+        remarks.append(f"{entry['batched']:,} in batches")
+    if entry["cache_read_tokens"]:
+        remarks.append(f"{entry['cache_read_tokens']:,} input tokens from the cache")
+    if entry["asked_again"]:
+        remarks.append(
+            f"{entry['asked_again']:,} first replies unusable, asked again "
+            f"for {entry['asked_again_tokens']:,} tokens"
+        )
+    return f"; {'; '.join(remarks)}" if remarks else ""
+
+
 def _warnings(say: Say, summary: Summary) -> None:
+    if summary.saved.caching_usd < 0:
+        say(
+            f"  note: writing the prompt cache cost {money(-summary.saved.caching_usd)} more than "
+            "reading it saved; --provider-option anthropic.cache=off writes none"
+        )
     if summary.judge_is_writer:
         say("  note: the judge is the writer; give another one with --model judge=provider/model")
+    for model, setting, calls in summary.left_out:
+        say(f"  note: {model} does not take {setting}: not sent in {calls:,} calls")
     if summary.demonstration_models:
         say(
             f"  note: {', '.join(summary.demonstration_models)} shows the machinery and writes "

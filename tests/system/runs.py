@@ -23,15 +23,15 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
 from synthtutor.testing.replies import Behaviour
-from synthtutor.testing.server import OpenAIServer, RowCount
+from synthtutor.testing.server import FakeServer, OpenAIServer, RowCount
 
 FILES = ("samples.jsonl", "rejected.jsonl", "finetune.jsonl", "statistics.json")
 # The scenario's, the reply's and the judge's prompt about one question differ in what comes first.
@@ -299,11 +299,18 @@ def wait_until(true: Callable[[], bool], process: Process | None = None) -> bool
     return True
 
 
-@contextmanager
-def serving(behaviour: Behaviour, *, delay_s: float = 0.0) -> Iterator[OpenAIServer]:
+def serving(behaviour: Behaviour, *, delay_s: float = 0.0) -> AbstractContextManager[OpenAIServer]:
     """A server with a behaviour of the test's own, in a thread of this process."""
+    return in_a_thread(OpenAIServer(behaviour, delay_s=delay_s, row_pattern=CALL))
+
+
+Server = TypeVar("Server", bound=FakeServer)
+
+
+@contextmanager
+def in_a_thread(server: Server) -> Iterator[Server]:
+    """The server, in a thread of this process."""
     ready = threading.Event()
-    server = OpenAIServer(behaviour, delay_s=delay_s, row_pattern=CALL)
     done = asyncio.Event()
     loop = asyncio.new_event_loop()
 

@@ -1,0 +1,40 @@
+"""The tables of a journal, as SQL."""
+
+from __future__ import annotations
+
+__all__ = ["FORMAT", "FROM_1", "META", "PUT_CALL", "PUT_SAMPLE", "SCHEMA"]
+
+FORMAT = 2
+META = "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS passes(
+    pass INTEGER PRIMARY KEY, at REAL NOT NULL, configuration TEXT NOT NULL,
+    complete INTEGER NOT NULL DEFAULT 0, retries INTEGER NOT NULL DEFAULT 0,
+    rate_limited INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS calls(
+    id INTEGER PRIMARY KEY, key BLOB NOT NULL, sample BLOB NOT NULL, pass INTEGER NOT NULL,
+    kind TEXT NOT NULL, role TEXT NOT NULL, stage TEXT NOT NULL, model TEXT NOT NULL,
+    request BLOB NOT NULL, response BLOB NOT NULL, finish TEXT NOT NULL,
+    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL, cost_usd REAL, seconds REAL NOT NULL, at REAL NOT NULL,
+    attempt INTEGER NOT NULL DEFAULT 0, batched INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS calls_by_sample ON calls(sample);
+CREATE TABLE IF NOT EXISTS samples(
+    sample BLOB PRIMARY KEY, kind TEXT NOT NULL, position INTEGER NOT NULL, pass INTEGER NOT NULL,
+    outcome TEXT NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS samples_in_order ON samples(kind, position);
+CREATE TABLE IF NOT EXISTS batches(
+    label TEXT PRIMARY KEY, model TEXT NOT NULL, pass INTEGER NOT NULL, state TEXT NOT NULL,
+    vendor_id TEXT, items TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+"""
+# Brings a journal of format 1 up to format 2.
+FROM_1 = """
+BEGIN;
+ALTER TABLE calls ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE calls ADD COLUMN batched INTEGER NOT NULL DEFAULT 0;
+UPDATE meta SET value = '2' WHERE key = 'format';
+COMMIT;
+"""
+PUT_CALL = "INSERT INTO calls VALUES (NULL" + ", ?" * 20 + ")"
+PUT_SAMPLE = "INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?)"
