@@ -315,11 +315,9 @@ class Batched:
         while True:
             try:
                 return await self._provider.find_batch(batch.label, batch.items, since)
-            except Retryable as error:
+            except Retryable as error:  # without an answer nothing may be submitted again
                 self._warn(f"a batch could not be looked for: {error}")
-                faults += not isinstance(error, RateLimited)
-                if faults == _SUBMITTED_AT_MOST:
-                    raise
+                faults += 1
                 await self._pause(error, faults)
 
     async def _collect(self, batch: Batch) -> None:
@@ -366,7 +364,7 @@ class Batched:
 
     async def _pause(self, error: Retryable, faults: int) -> None:
         wait_s = error.retry_after_s
-        await asyncio.sleep(min(self.plan.poll_s, 0.5 * 2**faults) if wait_s is None else wait_s)
+        await asyncio.sleep(min(self.plan.poll_s, 0.5 * 2 ** min(faults, 10)) if wait_s is None else wait_s)
 
 
 def _name(request: Request) -> str:
