@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PROVIDERS := -e providers/openai -e providers/compatible -e providers/local
+PROVIDERS := -e providers/openai -e providers/anthropic -e providers/google -e providers/fireworks \
+	-e providers/compatible -e providers/local
 
 .PHONY: demo test test-fast check format docs clean
 

@@ -64,9 +64,15 @@ def price_of(model: str, *, free: bool = False, given: Mapping[str, Price] | Non
     provider, _, name = model.partition("/")
     from genai_prices import data_snapshot
 
-    try:
-        _, found = data_snapshot.get_snapshot().find_provider_model(name, None, provider, None)
-    except LookupError:
+    table = data_snapshot.get_snapshot()
+    # Fireworks' models have names of this form, of which people write only the end.
+    for full_name in (name, f"accounts/{provider}/models/{name}"):
+        try:
+            _, found = table.find_provider_model(full_name, None, provider, None)
+            break
+        except LookupError:
+            continue
+    else:
         return UNKNOWN
     source = f"genai-prices {version('genai-prices')}"
     return Price(source, match=f"{provider}/{found.id}", _model=found)
