@@ -8,15 +8,15 @@ implementations: pyreqwest, and httpx2 where that cannot be imported.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from functools import cached_property
-from typing import Any, Protocol, cast
+from types import MappingProxyType
+from typing import Any, ClassVar, cast
 from urllib.parse import urlsplit
 
 import orjson
+from synthtutor_compatible_transports import Httpx2Transport, PyreqwestTransport, Transport
 
 from synthtutor.errors import ConfigError, ProviderError, Unavailable
 from synthtutor.messages import Finish, Request, Response, Schema, Usage
@@ -37,29 +37,49 @@ _OPTIONS = {
     "max_tokens_field": ("max_tokens", "max_completion_tokens"),
     "transport": ("auto", "pyreqwest", "httpx2"),
     "free": ("false", "true"),
+    "extra_body": (),  # any JSON object
 }
+# What a request brings itself: extra_body may set anything else.
+_OURS = frozenset(
+    (
+        *("model", "messages", "max_tokens", "max_completion_tokens", "response_format"),
+        *("temperature", "top_p", "seed", "stop", "stream", "n"),
+    )
+)
 _FINISHES: dict[str | None, Finish] = {
     "stop": "stop",
     "length": "length",
     "content_filter": "refusal",
 }
-_CONNECT_S = 10.0
 
 
 class Compatible:
-    """The plugin ``compatible``."""
+    """The plugin ``compatible``; a vendor's or server's own name is a subclass.
+
+    ``default_url`` is where it is when nobody says, ``needs_key`` whether it answers without a
+    key, ``defaults`` the options' defaults where they differ, ``always`` what every body carries.
+    """
+
+    name: ClassVar[str] = "compatible"
+    default_url: ClassVar[str | None] = None
+    url_variable: ClassVar[str] = "COMPATIBLE_BASE_URL"
+    key_variable: ClassVar[str] = "COMPATIBLE_API_KEY"
+    needs_key: ClassVar[bool] = False
+    defaults: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    always: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     def __init__(self, endpoint: Endpoint) -> None:
-        base_url = endpoint.url("COMPATIBLE_BASE_URL")
+        base_url = endpoint.url(self.url_variable, self.default_url)
         if not base_url:
             raise ConfigError(
-                "compatible has no endpoint: set COMPATIBLE_BASE_URL in the environment, or the"
+                f"{self.name} has no endpoint: set {self.url_variable} in the environment, or the"
                 " option base_url, to something like http://localhost:8000/v1"
             )
-        self._options = _chosen(endpoint.options)
+        self._options = _chosen(self.name, endpoint.options, self.defaults)
+        self.extra = {**self.always, **_extra_body(self.name, self._options["extra_body"])}
         self._url = chat_url(base_url)
         self._endpoint = endpoint
-        self._key = _key(endpoint)
+        self._key = self._sendable_key(endpoint)
         self._headers = {"content-type": "application/json", "accept": "application/json"}
         if self._key:
             self._headers["authorization"] = f"Bearer {self._key}"
@@ -69,24 +89,47 @@ class Compatible:
         body = orjson.dumps(self._body(request))
         status, headers, content = await self._transport.post(self._url, body, self._headers)
         if not 200 <= status < 300:
-            raise self._error(status, headers, content)
+            raise self.failure(status, headers, content)
         try:
             reply = orjson.loads(content)
             if isinstance(reply, dict) and reply.get("error") and not reply.get("choices"):
-                raise self._error(_status_inside(reply), headers, content)
-            return _response(reply, headers, request)
+                raise self.failure(_status_inside(reply), headers, content)
+            return self.response(reply, headers, request)
         except orjson.JSONDecodeError as error:
             raise Unavailable(f"the reply is not JSON: {error}", status=status) from None
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             detail = f"the reply is not a chat completion: {error!r}"
             raise Unavailable(redact(detail, self._key), status=status) from None
 
-    def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002  # one endpoint, one answer
+    def capabilities(self, model: str) -> Capabilities:
         """As the options say: an endpoint's address does not tell what it can do."""
         return Capabilities(
-            structured_output=cast("Any", self._options["structured_output"]),
+            structured_output=cast("Any", self.structured_output(model)),
             max_in_flight=self._endpoint.max_in_flight,
             free=self._options["free"] == "true",
+        )
+
+    def structured_output(self, model: str) -> str:  # noqa: ARG002  # one endpoint, one answer
+        """How much of a JSON schema the model honours."""
+        return self._options["structured_output"]
+
+    def response(
+        self, reply: dict[str, Any], headers: Mapping[str, str], request: Request
+    ) -> Response:
+        """What a reply's body says."""
+        return _response(reply, headers, request)
+
+    def failure(self, status: int, headers: Mapping[str, str], content: bytes) -> ProviderError:
+        """What an error's body says."""
+        message, code = _said(content)
+        if 300 <= status < 400:
+            message = f"redirected to {headers.get('location')}: use that as base_url"
+        return error_for_status(
+            status,
+            redact(message, self._key),
+            headers,
+            code=code,
+            request_id=headers.get("x-request-id"),
         )
 
     async def aclose(self) -> None:
@@ -106,118 +149,34 @@ class Compatible:
         return Httpx2Transport(self._endpoint)
 
     def _body(self, request: Request) -> dict[str, Any]:
-        settings = request.settings
+        settings, can = request.settings, self.capabilities(request.model_name)
         optional = {
-            "temperature": settings.temperature,
-            "top_p": settings.top_p,
-            "seed": settings.seed,
-            "stop": list(settings.stop) or None,
-            "reasoning_effort": settings.reasoning_effort,
-            "response_format": _response_format(request.schema, self._options["structured_output"]),
+            "temperature": settings.temperature if can.temperature else None,
+            "top_p": settings.top_p if can.temperature else None,
+            "seed": settings.seed if can.seed else None,
+            "stop": (list(settings.stop) or None) if can.stop else None,
+            "reasoning_effort": settings.reasoning_effort if can.reasoning_effort else None,
+            "response_format": _response_format(request.schema, can.structured_output),
         }
         return {
+            **self.extra,
             "model": request.model_name,
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
             self._options["max_tokens_field"]: settings.max_tokens,
             **{name: value for name, value in optional.items() if value is not None},
         }
 
-    def _error(self, status: int, headers: Mapping[str, str], content: bytes) -> ProviderError:
-        message, code = _said(content)
-        if 300 <= status < 400:
-            message = f"redirected to {headers.get('location')}: use that as base_url"
-        return error_for_status(
-            status,
-            redact(message, self._key),
-            headers,
-            code=code,
-            request_id=headers.get("x-request-id"),
-        )
-
-
-class Transport(Protocol):
-    """One method that sends bytes and brings bytes back; header names come back in lower case."""
-
-    async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str]
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """POST the body. Raises Unavailable where there is no whole answer in time."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        ...
-
-
-class PyreqwestTransport:
-    """reqwest, in Rust: sends, receives and unpacks outside the interpreter lock."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        from pyreqwest.client import ClientBuilder
-        from pyreqwest.exceptions import RequestError
-
-        self._failures = RequestError
-        self._timeout_s = endpoint.timeout_s
-        self._client = (
-            ClientBuilder()
-            .timeout(timedelta(seconds=endpoint.timeout_s))
-            .connect_timeout(timedelta(seconds=min(_CONNECT_S, endpoint.timeout_s)))
-            .follow_redirects(False)
-            .user_agent("synthtutor")
-            .build()
-        )
-
-    async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str]
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """POST the body."""
-        request = self._client.post(url).headers(headers).body_bytes(body).build()
+    def _sendable_key(self, endpoint: Endpoint) -> str | None:
+        """The key, if any, without the line end it was pasted with."""
         try:
-            response = await request.send()
-            content = await response.bytes()
-        except self._failures as error:
-            if isinstance(error, TimeoutError):
-                raise _late(self._timeout_s) from None
-            causes = error.details["causes"] or [{"message": error.message}]
-            raise Unavailable(f"no reply: {causes[-1]['message']}") from None
-        return response.status, dict(response.headers.items()), content.to_bytes()
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.close()
-
-
-class Httpx2Transport:
-    """httpx2, in Python: some ten times the work per call."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        import httpx2
-
-        most = endpoint.max_in_flight
-        self._failures = httpx2.RequestError
-        self._timeout_s = endpoint.timeout_s
-        self._client = httpx2.AsyncClient(
-            headers={"user-agent": "synthtutor"},
-            limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
-            timeout=httpx2.Timeout(None, connect=min(_CONNECT_S, endpoint.timeout_s)),
-        )
-
-    async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str]
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """POST the body."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                response = await self._client.post(url, content=body, headers=dict(headers))
-        except TimeoutError:
-            raise _late(self._timeout_s) from None
-        except self._failures as error:
-            raise Unavailable(f"no reply: {error or type(error).__name__}") from None
-        return response.status_code, response.headers, response.content
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
+            key = endpoint.key(self.key_variable).strip()
+        except ConfigError:
+            if self.needs_key:
+                raise
+            return None
+        if not (key.isascii() and key.isprintable()):
+            raise ConfigError(f"the API key in {self.key_variable} has characters that no key has")
+        return key
 
 
 def chat_url(base_url: str) -> str:
@@ -243,25 +202,30 @@ def chat_url(base_url: str) -> str:
     return parts._replace(path=path, fragment="").geturl()
 
 
-def _chosen(options: Mapping[str, str]) -> dict[str, str]:
-    for name, value in options.items():
-        if name not in _OPTIONS:
-            raise ConfigError(f"compatible has no option {name!r}, only {', '.join(_OPTIONS)}")
-        if value not in _OPTIONS[name]:
-            allowed = ", ".join(_OPTIONS[name])
-            raise ConfigError(f"compatible's option {name} is one of {allowed}, not {value!r}")
-    return {name: options.get(name, values[0]) for name, values in _OPTIONS.items()}
+def _chosen(name: str, options: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, str]:
+    for option, value in options.items():
+        if option not in _OPTIONS:
+            raise ConfigError(f"{name} has no option {option!r}, only {', '.join(_OPTIONS)}")
+        if _OPTIONS[option] and value not in _OPTIONS[option]:
+            allowed = ", ".join(_OPTIONS[option])
+            raise ConfigError(f"{name}'s option {option} is one of {allowed}, not {value!r}")
+    first = {option: values[0] if values else "" for option, values in _OPTIONS.items()}
+    return {**first, **defaults, **options}
 
 
-def _key(endpoint: Endpoint) -> str | None:
-    """The key, if any, without the line end it was pasted with."""
+def _extra_body(name: str, text: str) -> dict[str, Any]:
+    if not text:
+        return {}
     try:
-        key = endpoint.key("COMPATIBLE_API_KEY").strip()
-    except ConfigError:
-        return None  # local servers need none
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigError("the API key in COMPATIBLE_API_KEY has characters that no key has")
-    return key
+        extra = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(f"{name}'s option extra_body is not JSON: {error}") from None
+    if not isinstance(extra, dict):
+        raise ConfigError(f"{name}'s option extra_body is a JSON object, not {text}")
+    taken = ", ".join(sorted(_OURS & set(extra)))
+    if taken:
+        raise ConfigError(f"{name}'s option extra_body cannot set {taken}: the request does")
+    return extra
 
 
 def _response_format(schema: Schema | None, structured_output: str) -> dict[str, Any] | None:
@@ -285,7 +249,7 @@ def _response(reply: dict[str, Any], headers: Mapping[str, str], request: Reques
     finish = "refusal" if refusal else _FINISHES.get(reason, "other")
     return Response(
         text,
-        usage=_usage(reply.get("usage"), request, content + reasoning),
+        usage=_usage(reply.get("usage"), request, text, reasoning),
         finish=finish,
         reasoning=reasoning,
         model=reply.get("model") or "",
@@ -302,19 +266,21 @@ def _text(content: Any) -> str:
     return content or ""
 
 
-def _usage(usage: Mapping[str, Any] | None, request: Request, said: str) -> Usage:
-    """The server's count; characters / 4 where it does not count."""
+def _usage(usage: Mapping[str, Any] | None, request: Request, text: str, reasoning: str) -> Usage:
+    """The server's count; characters / 4 for what it does not count."""
+    thought = len(reasoning) // 4 + 1 if reasoning else 0
     if not usage:
         asked = sum(len(message.content) for message in request.messages)
-        return Usage(input_tokens=asked // 4 + 1, output_tokens=len(said) // 4 + 1)
+        return Usage(asked // 4 + 1, len(text) // 4 + 1 + thought, reasoning_tokens=thought)
     prompt = usage.get("prompt_tokens_details") or {}
     completion = usage.get("completion_tokens_details") or {}
+    output = usage.get("completion_tokens") or 0
     return Usage(
         input_tokens=usage.get("prompt_tokens") or 0,
-        output_tokens=usage.get("completion_tokens") or 0,
+        output_tokens=output,
         cache_read_tokens=prompt.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0,
         cache_write_tokens=prompt.get("cache_write_tokens") or 0,
-        reasoning_tokens=completion.get("reasoning_tokens") or 0,
+        reasoning_tokens=completion.get("reasoning_tokens") or min(thought, output),
     )
 
 
@@ -336,7 +302,3 @@ def _status_inside(reply: Mapping[str, Any]) -> int:
     error = reply["error"]
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) and 400 <= code < 600 else 502
-
-
-def _late(timeout_s: float) -> Unavailable:
-    return Unavailable(f"no reply within {timeout_s:g} s")
