@@ -364,7 +364,9 @@ class Batched:
 
     async def _pause(self, error: Retryable, faults: int) -> None:
         wait_s = error.retry_after_s
-        await asyncio.sleep(min(self.plan.poll_s, 0.5 * 2 ** min(faults, 10)) if wait_s is None else wait_s)
+        await asyncio.sleep(
+            min(self.plan.poll_s, 0.5 * 2 ** min(faults, 10)) if wait_s is None else wait_s
+        )
 
 
 def _name(request: Request) -> str:

@@ -1,11 +1,12 @@
-"""How fast one model is asked: three buckets, an adaptive window of calls in flight, one pause.
+"""How fast one model is asked: three buckets, an adaptive window of calls in flight, one pace.
 
-The buckets (requests, input tokens, output tokens a minute) are what the user or the vendor
-declares; a call reserves its estimate before it is sent and settles the difference after. The
-window is what nobody declares: it starts small, grows with every success, and is cut once per
-burst of 429s, however many calls of that burst come back. Server errors stop its growth but do
-not cut it: an overloaded server says nothing about our own rate. A Retry-After, or headers that
-say that nothing is left, pauses every call to the model at once, so that one 429 costs one call.
+The buckets (requests, input tokens, output tokens a minute) are what the user declares; a call
+reserves its estimate before it is sent and settles the difference after. What the server declares,
+or shows by refusing, is in `Pacing`: one pace and one pause for all calls to the model, so that one
+429 costs one call. The window grows with every success, and is cut once per burst of 429s that the
+pace does not explain, however many calls of that burst come back. Server errors hold its growth but
+do not cut it: an overloaded server says nothing about our own rate. Calls queue in one line, the
+highest priority first, until window and pace have room for them.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from dataclasses import dataclass
 from aiolimiter import AsyncLimiter
 
 from synthtutor.errors import RateLimited, Unavailable
-from synthtutor.messages import RateLimitStatus, Request, Response
+from synthtutor.messages import Request, Response
+from synthtutor.pacing import Cost, Pacing
 from synthtutor.provider import Capabilities, Provider
 
 __all__ = ["Limited", "Limits", "Window"]
 
 _BURST_S = 1.0
+_FIRST_CALLS = 4
+_ONE = Cost()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +74,38 @@ class Window:
     flight nearly three.
     """
 
-    def __init__(self, limit: int, *, start: int | None = None) -> None:
+    def __init__(
+        self,
+        limit: int,
+        *,
+        start: int | None = None,
+        wait_s: Callable[[Cost], float] = lambda _cost: 0.0,
+        take: Callable[[Cost], None] = lambda _cost: None,
+    ) -> None:
         self.limit = max(1, limit)
         self.size = float(min(self.limit, start or max(64, limit // 4)))
         self.in_flight = 0
+        self._wait_s = wait_s
+        self._take = take
         self._slow_start = True
-        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._was = 0.0
+        self._still = 0
+        self._waiters: list[tuple[int, int, Cost, asyncio.Future[None]]] = []
         self._arrived = 0
         self._sent = 0
         self._cut_at = 0
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def acquire(self, priority: int = 0) -> int:
+    async def acquire(self, priority: int = 0, cost: Cost = _ONE) -> int:
         """Wait for a place; the number tells a later failure to which burst it belongs.
 
         The highest priority goes first, and among equals whoever came first.
         """
-        if self.in_flight >= int(self.size) or self._waiters:
+        if self._waiters or self.in_flight >= int(self.size) or self._wait_s(cost) > 0:
             waiter = asyncio.get_running_loop().create_future()
             self._arrived += 1
-            heapq.heappush(self._waiters, (-priority, self._arrived, waiter))
+            heapq.heappush(self._waiters, (-priority, self._arrived, cost, waiter))
+            self._admit()
             try:
                 await waiter
             except asyncio.CancelledError:
@@ -97,38 +114,72 @@ class Window:
                 raise
         else:
             self.in_flight += 1
+            self._take(cost)
         self._sent += 1
         return self._sent
 
     def release(self) -> None:
         """Give the place back, and hand on what is free."""
         self.in_flight -= 1
+        if self._waiters:
+            self._admit()
+
+    def _admit(self) -> None:
+        """Let in whoever may go now; look again when the next one may."""
         while self._waiters and self.in_flight < int(self.size):
-            waiter = heapq.heappop(self._waiters)[2]
+            *_, cost, waiter = self._waiters[0]
             if not waiter.done():
+                wait_s = self._wait_s(cost)
+                if wait_s > 0:
+                    self._look_again(wait_s)
+                    return
                 self.in_flight += 1
+                self._take(cost)
                 waiter.set_result(None)
+            heapq.heappop(self._waiters)
+
+    def _look_again(self, wait_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + wait_s:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(wait_s, self._woken)
+
+    def _woken(self) -> None:
+        self._timer = None
+        self._admit()
 
     def grow(self) -> None:
-        """A call succeeded: fourfold per round trip in slow start, then one more per round trip."""
-        self.size = min(self.limit, self.size + (3 if self._slow_start else 1 / self.size))
+        """A call succeeded: fourfold per round trip in slow start, then one more per round trip.
+
+        After a cut half of what was lost comes back with each round trip, one at least.
+        """
+        if self._still:
+            self._still -= 1
+            return
+        more = 3.0 if self._slow_start else max(1.0, (self._was - self.size) / 2) / self.size
+        self.size = min(self.limit, self.size + more)
 
     def cut(self, sent: int) -> None:
         """A call met a 429: shrink by a third, unless it was sent before the last cut."""
         if sent > self._cut_at:
+            self._was = self.size
             self.size = max(1.0, min(self.size, self.in_flight) * 2 / 3)
             self._slow_start = False
             self._cut_at = self._sent
 
     def hold(self) -> None:
-        """A server error: leave slow start."""
-        self._slow_start = False
+        """A server error: the next few successes do not count. One in five ends all growth."""
+        self._still = min(self._still + 4, self.in_flight + 4)
 
 
 class Limited:
     """A provider asked no faster than ``limits`` and the endpoint allow. One per model.
 
-    ``priority`` is asked for each call: the highest goes first where calls queue.
+    ``priority`` is asked for each call: the highest goes first where calls queue. ``careful``
+    begins with a handful of calls, and with more as replies come: for endpoints that limit rates,
+    until they have said how. A server of one's own has no such limits, and gets its calls at once.
     """
 
     def __init__(
@@ -137,13 +188,18 @@ class Limited:
         limits: Limits,
         *,
         priority: Callable[[], int] = lambda: 0,
+        careful: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._priority = priority
         self._provider = provider
-        self._clock = clock
-        self.window = Window(limits.concurrency)
-        self._resume_at = 0.0
+        self.pacing = Pacing(clock, careful=careful)
+        self.window = Window(
+            limits.concurrency,
+            start=_FIRST_CALLS if careful else None,
+            wait_s=self.pacing.wait_s,
+            take=self.pacing.take,
+        )
         self._requests = _bucket(limits.requests_per_minute)
         self._tokens = _bucket(limits.tokens_per_minute)
         self._input = _bucket(limits.input_tokens_per_minute)
@@ -152,24 +208,29 @@ class Limited:
 
     async def complete(self, request: Request) -> Response:
         """The provider's reply, when there is room for the call."""
-        sent = await self.window.acquire(self._priority())
+        cost = _ONE
+        if self._counts_tokens or self.pacing.counts_tokens:
+            cost = Cost(request.estimated_input_tokens(), request.settings.max_tokens / 2)
+        sent = await self.window.acquire(self._priority(), cost)
+        ticket = None
         try:
-            reserved = await self._reserve(request)
+            if self._counts_tokens or self._requests is not None:
+                await self._reserve(cost)
+            ticket = self.pacing.ticket()
             response = await self._provider.complete(request)
-            self._settle(reserved, response)
+            self.pacing.answered(ticket, response.rate_limits)
+            self.window.grow()
         except RateLimited as error:
-            self.window.cut(sent)
-            if error.retry_after_s is not None:
-                self._pause(error.retry_after_s)
+            if ticket is not None and self.pacing.refused(ticket, error.retry_after_s):
+                self.window.cut(sent)
             raise
         except Unavailable:
             self.window.hold()
             raise
         finally:
             self.window.release()
-        self.window.grow()
-        if response.rate_limits is not None:
-            self._obey(response.rate_limits)
+        if self._counts_tokens:
+            self._settle(cost, response)
         return response
 
     def capabilities(self, model: str) -> Capabilities:
@@ -183,45 +244,28 @@ class Limited:
     @property
     def paused_s(self) -> float:
         """Seconds until the model may be asked again; 0 when it may be now."""
-        return max(0.0, self._resume_at - self._clock())
+        return self.pacing.paused_s
 
-    async def _reserve(self, request: Request) -> tuple[float, float]:
-        """Wait until the call may be sent; the tokens (in, out) that were set aside for it."""
+    async def _reserve(self, cost: Cost) -> None:
+        """Wait until the call is within what the user declared, and no pause has come meanwhile."""
         if self._requests is not None:
             await self._requests.reserve(1)
-        into = out = 0.0
-        if self._counts_tokens:
-            into, out = request.estimated_input_tokens(), request.settings.max_tokens / 2
-            for bucket, amount in self._amounts(into, out):
-                await bucket.reserve(amount)
+        for bucket, amount in self._amounts(cost.into, cost.out):
+            await bucket.reserve(amount)
         # Each turn sleeps the whole pause; another turn only if a later reply has prolonged it.
         while (wait := self.paused_s) > 0:  # noqa: ASYNC110
             await asyncio.sleep(wait)
-        return into, out
 
-    def _settle(self, reserved: tuple[float, float], response: Response) -> None:
-        if self._counts_tokens:
-            used = response.usage
-            after = self._amounts(used.input_tokens, used.output_tokens)
-            for (bucket, before), (_, actual) in zip(self._amounts(*reserved), after, strict=True):
-                bucket.settle(before, actual)
+    def _settle(self, reserved: Cost, response: Response) -> None:
+        used = response.usage
+        after = self._amounts(used.input_tokens, used.output_tokens)
+        before = self._amounts(reserved.into, reserved.out)
+        for (bucket, expected), (_, actual) in zip(before, after, strict=True):
+            bucket.settle(expected, actual)
 
     def _amounts(self, into: float, out: float) -> list[tuple[Bucket, float]]:
         pairs = ((self._tokens, into + out), (self._input, into), (self._output, out))
         return [(bucket, amount) for bucket, amount in pairs if bucket is not None]
-
-    def _pause(self, seconds: float) -> None:
-        self._resume_at = max(self._resume_at, self._clock() + seconds)
-
-    def _obey(self, status: RateLimitStatus) -> None:
-        for remaining, reset_s in (
-            (status.requests_remaining, status.requests_reset_s),
-            (status.tokens_remaining, status.tokens_reset_s),
-            (status.input_tokens_remaining, status.input_tokens_reset_s),
-            (status.output_tokens_remaining, status.output_tokens_reset_s),
-        ):
-            if remaining == 0 and reset_s:
-                self._pause(reset_s)
 
 
 def _bucket(per_minute: float | None) -> Bucket | None:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
+from synthtutor import keys
 from synthtutor.errors import (
-    ConfigError,
     ProviderError,
     RateLimited,
     Rejected,
@@ -37,6 +37,7 @@ __all__ = [
     "rate_limits",
     "redact",
     "retry_after_s",
+    "scrubbed",
     "split_thinking",
 ]
 
@@ -89,14 +90,11 @@ class Endpoint:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def key(self, *variables: str) -> str:
-        """The API key: given, or from the first environment variable that is set.
+        """The API key: given, or what the environment, a ``.env`` file or the keyring has.
 
-        Raises ConfigError, naming the variables, where there is none.
+        Raises ConfigError, naming the variables and the places, where there is none.
         """
-        for value in (self.api_key, *map(os.environ.get, variables)):
-            if value:
-                return value
-        raise ConfigError(f"no API key: set {' or '.join(variables)} in the environment")
+        return self.api_key or keys.find(*variables).value
 
     def url(self, variable: str, default: str | None = None) -> str | None:
         """The base URL: given, or from the environment variable, or the default."""
@@ -240,16 +238,18 @@ def rate_limits(
 
 
 def _refill_s(headers: Mapping[str, str]) -> float | None:
-    """When the limit that is used up (else: the slowest of them) is full again, in seconds."""
+    """When the limit that is used up is full again, in seconds; None where none says it is."""
     limits = rate_limits(headers)
     kinds = ("requests", "tokens", "input_tokens", "output_tokens")
-    known = [
-        (getattr(limits, f"{kind}_remaining"), reset_s)
-        for kind in kinds
-        if (reset_s := getattr(limits, f"{kind}_reset_s", None)) is not None
-    ]
-    spent = [reset_s for remaining, reset_s in known if remaining == 0]
-    return max(spent or [reset_s for _, reset_s in known], default=None)
+    return max(
+        (
+            reset_s
+            for kind in kinds
+            if getattr(limits, f"{kind}_remaining", None) == 0
+            and (reset_s := getattr(limits, f"{kind}_reset_s", None)) is not None
+        ),
+        default=None,
+    )
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s)")
@@ -343,6 +343,19 @@ def redact(text: str, *secrets: str | None) -> str:
         if secret and len(secret) >= 4:
             text = text.replace(secret, "[redacted]")
     return text
+
+
+def scrubbed(response: Response, *secrets: str | None) -> Response:
+    """The response without the secrets, wherever an endpoint may have echoed them."""
+    for secret in secrets:
+        if not secret or len(secret) < 4:
+            continue
+        fields = ("text", "reasoning", "model", "request_id", "detail")
+        found = [name for name in fields if secret in (getattr(response, name) or "")]
+        if found:
+            clean: dict[str, Any] = {n: redact(getattr(response, n), secret) for n in found}
+            response = replace(response, **clean)
+    return response
 
 
 def split_thinking(text: str) -> tuple[str, str]:

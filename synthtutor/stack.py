@@ -54,7 +54,9 @@ class _Builder:
         """The base in its wrappers, for one model."""
         capabilities = base.capabilities(model.partition("/")[2])
         limits = _capped(self.config.limits(), capabilities.max_in_flight)
-        limited = Limited(Gate(base, self.stop), limits, priority=calls_landed)
+        limited = Limited(
+            Gate(base, self.stop), limits, priority=calls_landed, careful=not capabilities.free
+        )
         self.stack.limited[model] = limited
         live: Provider = Retrying(limited, on_retry=self.on_retry)
         batching = self.config.batch and isinstance(base, BatchProvider)

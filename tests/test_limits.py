@@ -164,9 +164,25 @@ def test_after_a_cut_growth_is_slow() -> None:
     window = Window(1000, start=10)
     window.grow()
     assert window.size == 13
+    window.in_flight = 12
+    window.cut(1)
+    assert window.size == 8
+    for _ in range(8):
+        window.grow()
+    assert window.size == pytest.approx(10, abs=0.5), "half of what was lost comes back"
+    for _ in range(12 * 20):
+        window.grow()
+    assert window.size < 35, "and then one more for each round trip"
+
+
+def test_a_server_error_holds_growth_for_a_few_successes() -> None:
+    window = Window(1000, start=10)
     window.hold()
+    for _ in range(4):
+        window.grow()
+    assert window.size == 10
     window.grow()
-    assert window.size == pytest.approx(13 + 1 / 13)
+    assert window.size == 13
 
 
 def test_server_errors_do_not_shrink_the_window() -> None:
@@ -219,24 +235,38 @@ def test_a_longer_pause_that_comes_meanwhile_is_waited_for_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "pause"),
+    ("status", "at_least", "at_most"),
     [
-        (RateLimitStatus(requests_remaining=0, requests_reset_s=20), 20),
-        (RateLimitStatus(tokens_remaining=0, tokens_reset_s=5), 5),
-        (RateLimitStatus(output_tokens_remaining=0, output_tokens_reset_s=7), 7),
-        (RateLimitStatus(requests_remaining=1, requests_reset_s=20), 0),
-        (RateLimitStatus(requests_remaining=0), 0),
+        (RateLimitStatus(requests_remaining=0, requests_reset_s=20), 20, 22),
+        (RateLimitStatus(tokens_remaining=0, tokens_reset_s=5), 5, 7),
+        (RateLimitStatus(output_tokens_remaining=0, output_tokens_reset_s=7), 7, 9),
+        (RateLimitStatus(requests_limit=30, requests_remaining=0, requests_reset_s=60), 2, 4),
+        (RateLimitStatus(requests_remaining=1, requests_reset_s=20), 0, 0),
+        (RateLimitStatus(requests_remaining=0), 0, 0),
     ],
 )
-def test_headers_that_say_nothing_is_left_pause_before_the_first_429(
-    status: RateLimitStatus, pause: float
+def test_headers_that_say_nothing_is_left_hold_the_next_call(
+    status: RateLimitStatus, at_least: float, at_most: float
 ) -> None:
     async def work() -> float:
-        limited = Limited(Slow(reply("ok", rate_limits=status)), Limits(), clock=loop_time)
+        provider = Slow(reply("ok", rate_limits=status), seconds=0.001)
+        limited = Limited(provider, Limits(), clock=loop_time)
         await limited.complete(ASKED)
-        return limited.paused_s
+        await limited.complete(ASKED)
+        return provider.started[1] - provider.started[0]
 
-    assert virtually(work()) == pytest.approx(pause)
+    assert at_least <= virtually(work()) <= at_most + 0.01
+
+
+def test_a_careful_start_asks_little_until_the_first_reply() -> None:
+    async def work() -> Slow:
+        provider = Slow()
+        await ask(Limited(provider, Limits(concurrency=50), careful=True, clock=loop_time), 60)
+        return provider
+
+    provider = virtually(work())
+    assert len([start for start in provider.started if start < 1]) == 4
+    assert provider.most > 30, "and then more and more"
 
 
 # ── the buckets ──────────────────────────────────────────────────────────────────────────────

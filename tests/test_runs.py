@@ -204,7 +204,7 @@ async def test_faults_are_retried_and_counted(tmp_path: Path) -> None:
         outcome = await run.go()
     assert outcome.complete
     assert (run.incidents.retries, run.incidents.rate_limited) == (2, 1)
-    assert run.warnings == ["slow", "down"]
+    assert run.incidents.warnings == ["slow", "down"]
     assert outcome.summary.calls == 20
 
 

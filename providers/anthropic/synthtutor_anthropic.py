@@ -29,6 +29,7 @@ from synthtutor.provider import (
     Endpoint,
     error_for_status,
     redact,
+    scrubbed,
 )
 from synthtutor.transport import http_client
 
@@ -72,7 +73,8 @@ class Anthropic:
             async with asyncio.timeout(self._endpoint.timeout_s):
                 create = self._client.messages.with_raw_response.create
                 raw = await create(**_arguments(body))
-                return response_of(orjson.loads(await raw.read()), raw.headers)
+                reply = response_of(orjson.loads(await raw.read()), raw.headers)
+                return scrubbed(reply, self._key)
 
     def capabilities(self, model: str) -> Capabilities:
         """Schemas from 4.5 on, thinking from 3.7 on, temperature until 4.6; never a seed."""

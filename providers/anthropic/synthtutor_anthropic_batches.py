@@ -12,7 +12,7 @@ from synthtutor_anthropic_messages import response_of
 
 from synthtutor.errors import ProviderError, Unavailable
 from synthtutor.messages import Response
-from synthtutor.provider import BatchStatus, error_for_status, redact
+from synthtutor.provider import BatchStatus, error_for_status, redact, scrubbed
 
 if TYPE_CHECKING:
     from anthropic.resources.messages import AsyncBatches
@@ -102,7 +102,7 @@ def outcome(item: _Item, key: str | None = None) -> Response | ProviderError:
     try:
         result = item["result"]
         if result["type"] == "succeeded":
-            return response_of(result["message"], batched=True)
+            return scrubbed(response_of(result["message"], batched=True), key)
         if result["type"] == "errored":
             return _failure(result["error"], key)
         return Unavailable(f"{result['type']} before it was answered")

@@ -26,6 +26,7 @@ from synthtutor.provider import (
     error_for_status,
     rate_limits,
     redact,
+    scrubbed,
     split_thinking,
 )
 
@@ -94,7 +95,7 @@ class Compatible:
             reply = orjson.loads(content)
             if isinstance(reply, dict) and reply.get("error") and not reply.get("choices"):
                 raise self.failure(_status_inside(reply), headers, content)
-            return self.response(reply, headers, request)
+            return scrubbed(self.response(reply, headers, request), self._key)
         except orjson.JSONDecodeError as error:
             raise Unavailable(f"the reply is not JSON: {error}", status=status) from None
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:

@@ -24,7 +24,14 @@ from synthtutor_google_errors import failure, translated
 
 from synthtutor.errors import ConfigError, ProviderError, Rejected, Unavailable
 from synthtutor.messages import Finish, Request, Response, Settings, Usage
-from synthtutor.provider import BatchLimits, BatchStatus, Capabilities, Endpoint, rate_limits
+from synthtutor.provider import (
+    BatchLimits,
+    BatchStatus,
+    Capabilities,
+    Endpoint,
+    rate_limits,
+    scrubbed,
+)
 from synthtutor.transport import http_client
 
 if TYPE_CHECKING:
@@ -101,7 +108,7 @@ class Google:
             )
             http = reply.sdk_http_response
             assert http is not None  # noqa: S101  # the configuration asks for it
-            return _response(json.loads(http.body or ""), http.headers or {})
+            return scrubbed(_response(json.loads(http.body or ""), http.headers or {}), self._key)
 
     def capabilities(self, model: str) -> Capabilities:
         """Schemas from Gemini 2 on, thinking from 2.5 on; of an unknown model no thinking."""

@@ -32,6 +32,7 @@ from synthtutor.provider import (
     error_for_status,
     rate_limits,
     redact,
+    scrubbed,
 )
 from synthtutor.transport import http_client
 
@@ -103,7 +104,7 @@ class ChatCompletions:
         try:
             async with asyncio.timeout(self.endpoint.timeout_s):
                 raw = await create(**self.arguments(request))
-            return self.response(raw.headers, raw.parse(), request)
+            return scrubbed(self.response(raw.headers, raw.parse(), request), self.key)
         except ProviderError:
             raise
         except Exception as error:

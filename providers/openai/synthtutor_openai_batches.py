@@ -18,7 +18,7 @@ import orjson
 
 from synthtutor.errors import ProviderError, Unavailable
 from synthtutor.messages import Request, Response
-from synthtutor.provider import BatchLimits, BatchStatus, error_for_status, redact
+from synthtutor.provider import BatchLimits, BatchStatus, error_for_status, redact, scrubbed
 
 if TYPE_CHECKING:
     from openai.types import Batch
@@ -172,7 +172,8 @@ class Batches:
         if status == 200 and isinstance(body, dict):
             try:
                 completion = ChatCompletion.construct(**body)
-                return replace(self._provider.response(headers, completion, None), batched=True)
+                reply = self._provider.response(headers, completion, None)
+                return replace(scrubbed(reply, self._provider.key), batched=True)
             except ProviderError as unreadable:
                 return unreadable
         error = body.get("error") if isinstance(body, dict) else body

@@ -16,7 +16,8 @@ from synthtutor.cli.export import export
 from synthtutor.cli.generate import generate
 from synthtutor.cli.judge import judge
 from synthtutor.cli.models import models
-from synthtutor.cli.show import providers, recipes, rubrics
+from synthtutor.cli.providers import providers
+from synthtutor.cli.show import recipes, rubrics
 from synthtutor.cli.status import status
 from synthtutor.cli.validate import validate
 from synthtutor.errors import JournalError, SynthtutorError

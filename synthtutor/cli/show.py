@@ -1,25 +1,26 @@
-"""``synthtutor recipes|providers|rubrics``: what is installed, and one of them in full."""
+"""``synthtutor recipes|rubrics``: what is installed, and one of them in full."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-__all__ = ["providers", "recipes", "rubrics"]
+__all__ = ["Json", "Name", "recipes", "rubrics", "say", "table"]
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Name = Annotated[str, typer.Argument(help="Its name.")]
 
 recipes = typer.Typer(help="List the recipes, or show one.", invoke_without_command=True)
-providers = typer.Typer(help="List the providers, or show one.", invoke_without_command=True)
 rubrics = typer.Typer(
     help="List, show, check and convert rubric packs.", invoke_without_command=True
 )
 
 
-def _print(value: object, as_json: bool, lines: list[str]) -> None:
+def say(value: object, as_json: bool, lines: Sequence[str]) -> None:
+    """Print the value as JSON, or the lines."""
     if as_json:
         import orjson
 
@@ -28,9 +29,13 @@ def _print(value: object, as_json: bool, lines: list[str]) -> None:
         typer.echo("\n".join(lines))
 
 
-def _table(pairs: list[tuple[str, str]]) -> list[str]:
-    width = max((len(name) for name, _ in pairs), default=0)
-    return [f"{name:<{width}}  {what}" for name, what in pairs]
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """A line for each row, its columns below one another."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 @recipes.callback()
@@ -46,7 +51,7 @@ def list_recipes(json: Json = False) -> int:
     from synthtutor.runs import find_recipe
 
     pairs = [(name, find_recipe(name).summary) for name in sorted(installed("recipes"))]
-    _print(dict(pairs), json, _table(pairs))
+    say(dict(pairs), json, table(pairs))
     return 0
 
 
@@ -67,11 +72,11 @@ def show_recipe(name: Name, json: Json = False) -> int:
         "options": dict(found.options),
         "prompts": sorted(str(path.relative_to(BUILTIN)) for path in own.glob("*.j2")),
     }
-    lines = _table([(key, _joined(entry)) for key, entry in value.items() if entry])
+    lines = table([(key, _joined(entry)) for key, entry in value.items() if entry])
     lines.append(
         f"\nprompts are in {own}; copy one into a folder of yours and give --prompts FOLDER"
     )
-    _print(value, json, lines)
+    say(value, json, lines)
     return 0
 
 
@@ -79,38 +84,6 @@ def _joined(entry: object) -> str:
     if isinstance(entry, dict):
         return "; ".join(f"{name}: {what}" for name, what in entry.items())
     return ", ".join(map(str, entry)) if isinstance(entry, list) else str(entry)
-
-
-@providers.callback()
-def _providers(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        list_providers(False)
-
-
-@providers.command("list")
-def list_providers(json: Json = False) -> int:
-    """List the installed providers."""
-    from synthtutor.plugins import installed
-
-    pairs = [
-        (name, f"{point.dist.name} {point.dist.version}" if point.dist else "")
-        for name, point in sorted(installed("providers").items())
-    ]
-    _print(dict(pairs), json, _table(pairs))
-    return 0
-
-
-@providers.command("show")
-def show_provider(name: Name, json: Json = False) -> int:
-    """Show what a provider says of itself."""
-    import inspect
-
-    from synthtutor.plugins import load
-
-    found = load("providers", name)
-    text = inspect.getdoc(found) or ""
-    _print({"name": name, "about": text}, json, [name, "", text])
-    return 0
 
 
 @rubrics.callback()
@@ -125,7 +98,7 @@ def list_rubrics(json: Json = False) -> int:
     from synthtutor.rubric import builtin_packs, load_rubric
 
     pairs = [(name, load_rubric(name).about or "") for name in builtin_packs()]
-    _print(dict(pairs), json, _table(pairs))
+    say(dict(pairs), json, table(pairs))
     return 0
 
 
@@ -141,7 +114,7 @@ def show_rubric(name: Name, json: Json = False) -> int:
         "",
     ]
     lines += [f"{c.weight:+d}  {c.id}: {c.text}" for c in rubric.criteria]
-    _print(rubric.model_dump(mode="json"), json, lines)
+    say(rubric.model_dump(mode="json"), json, lines)
     return 0
 
 
@@ -152,7 +125,7 @@ def lint_rubric(name: Name, json: Json = False) -> int:
     from synthtutor.rubric import load_rubric
 
     faults = [str(fault) for fault in lint(load_rubric(name))]
-    _print(faults, json, faults or [f"{name}: nothing found"])
+    say(faults, json, faults or [f"{name}: nothing found"])
     return 1 if faults else 0
 
 
