@@ -14,6 +14,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/synthtutor models pull smollm2-135m
 	bash tests/export/install_validators.sh
+	bash tests/faults/install_mocks.sh
 	$(BIN)/python -m pytest
 
 test-fast: $(VENV)/.dev

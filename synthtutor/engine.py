@@ -40,7 +40,7 @@ from synthtutor.session import RunContext, Session
 from synthtutor.sources import BadRow, Occurrences, canonical
 from synthtutor.tutoring import Outcome, Sample
 
-__all__ = ["Engine", "Finished", "Gate", "Progress", "Stop", "calls_landed"]
+__all__ = ["Engine", "Finished", "Gate", "Progress", "Stop", "calls_landed", "sample_id"]
 
 Row = TypeVar("Row")
 RecipeFunction = Callable[[Session, Row], Awaitable[Sample]]
@@ -224,19 +224,9 @@ class Engine(Generic[Row]):
     ) -> Iterator[tuple[Row | BadRow, bytes]]:
         try:
             for row in rows:
-                yield row, self._sample_id(row, occurrences)
+                yield row, sample_id(self.name, self.kind, row, occurrences)
         except SynthtutorError as error:
             self.stop.request("the rows cannot be read", error)
-
-    def _sample_id(self, row: Row | BadRow, occurrences: Occurrences) -> bytes:
-        """16 bytes from the recipe's name and the row's content; equal rows count up."""
-        content = blake2b(
-            self.name.encode() + b"\0" + self.kind.encode() + b"\0" + canonical(row), digest_size=16
-        ).digest()
-        nth = occurrences.count(content)
-        if nth == 0:
-            return content
-        return blake2b(content + nth.to_bytes(8, "big"), digest_size=16).digest()
 
     async def _sample(self, row: Row | BadRow, sample: bytes, position: int) -> None:
         task = asyncio.current_task()
@@ -328,6 +318,17 @@ class Engine(Generic[Row]):
                 f"too many failures: {progress.failed} of {progress.done} rows failed, "
                 f"the last because {finished.reason}"
             )
+
+
+def sample_id(recipe: str, kind: str, row: object, occurrences: Occurrences) -> bytes:
+    """16 bytes from the recipe's name and the row's content; equal rows count up."""
+    content = blake2b(
+        recipe.encode() + b"\0" + kind.encode() + b"\0" + canonical(row), digest_size=16
+    ).digest()
+    nth = occurrences.count(content)
+    if nth == 0:
+        return content
+    return blake2b(content + nth.to_bytes(8, "big"), digest_size=16).digest()
 
 
 @contextmanager

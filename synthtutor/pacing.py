@@ -176,7 +176,9 @@ class Learned:
 
     At the first refusal the bucket is empty, however it was filled; at the next it is empty again,
     and what was admitted between the two is the rate. From then on calls are sent a little slower,
-    and faster the longer no refusal comes.
+    and faster the longer no refusal comes. Where slower does not help, three times in a row, the
+    refusals are not about the rate at all (some endpoints refuse one call in fifty, whatever the
+    load): the rate is forgotten, and the next refusals teach nothing.
     """
 
     def __init__(self) -> None:
@@ -192,6 +194,10 @@ class Learned:
         self._since: tuple[int, float] | None = None  # the call that met an empty bucket, and when
         self._refused = 0
         self._burst = 0
+        self._measured = 0.0
+        self._fell = 0
+        self._forgiven = 0
+        self._credit = 8
 
     def begin(self, rate: float) -> None:
         """Speed up from ``rate``, call by call, until the first refusal."""
@@ -222,6 +228,11 @@ class Learned:
 
     def refused(self, ticket: Ticket, now: float, latest: int) -> bool | None:
         """A call was refused: None where its burst is known, False where the rate explains it."""
+        if self._forgiven:
+            if ticket.number <= self._burst:
+                return None
+            self._burst, self._forgiven = latest, self._forgiven - 1
+            return True
         since, began = self._since or (0, now)
         fresh = ticket.number > self._burst
         if ticket.number > since:
@@ -247,6 +258,11 @@ class Learned:
 
     def _again(self, ticket: Ticket, admitted: int, span: float) -> bool:
         rate = admitted / span
+        falls = not self._searching and rate < 0.97 * self._measured
+        self._fell, self._measured = self._fell + 1 if falls else 0, rate
+        if self._fell == 3:
+            self._forget()
+            return False
         explained = self._searching or rate > 0.7 * self.rate
         if explained:
             self.rate = min(self.rate, rate * 0.98)
@@ -259,6 +275,12 @@ class Learned:
         self._base, self._since, self._refused = self.rate, (ticket.number, ticket.at), 0
         self._searching, self._idle, self._doubted = False, 0.0, not explained
         return explained
+
+    def _forget(self) -> None:
+        self.rate = self._base = inf
+        self._since, self._searching, self._idle = None, True, 0.0
+        self._fell, self._measured = 0, 0.0
+        self._forgiven, self._credit = self._credit, min(1000, 2 * self._credit)
 
     def _held(self, now: float) -> float:
         return min(self._most, self._level + self.rate * (now - self._at))
@@ -334,7 +356,8 @@ class Pacing:
         if retry_after_s is None:
             rest = backoff
         else:
-            rest = max(retry_after_s, backoff / 2 if self._setbacks > 1 else 0.0)
+            # A server that refuses again when its own time is over is believed less, but not long.
+            rest = max(retry_after_s, min(5.0, backoff / 2) if self._setbacks > 1 else 0.0)
         unexplained = self._learn(ticket, now)
         self.pause(rest)
         return unexplained

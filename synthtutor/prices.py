@@ -6,6 +6,7 @@ longer than a call's whole path, so a `Price` is looked up once per model.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -17,7 +18,7 @@ from synthtutor.messages import Usage
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo
 
-__all__ = ["FREE", "UNKNOWN", "Price", "parse_price", "price_of"]
+__all__ = ["BATCH_SHARE", "FREE", "UNKNOWN", "Price", "cheaper_models", "parse_price", "price_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +110,34 @@ def _from_table(model: ModelInfo, usage: Usage) -> float:
         )
     )["total_price"]
     return float(total)
+
+
+_NOT_TEXT = re.compile(r"audio|realtime|search|\.ft|transcribe|tts|image|embed|live|research")
+
+
+def cheaper_models(model: str, most: int = 2) -> list[str]:
+    """Models of the same provider and generation that cost less than half, dearest first.
+
+    A generation is what has the same version in its name: ``claude-haiku-4-5`` beside
+    ``claude-opus-4-5``. Deprecated ones are left out; there may be none.
+    """
+    from genai_prices import data_snapshot
+
+    provider, _, name = model.partition("/")
+    typical = Usage(1000, 300)
+    full = price_of(model).cost(typical)
+    version = re.search(r"\d+(?:[.-]\d+)?(?![\dk])", name)
+    own = next((p for p in data_snapshot.get_snapshot().providers if p.id == provider), None)
+    if not full or version is None or own is None:
+        return []
+    alike = re.compile(
+        rf"^{re.escape(name.partition('-')[0])}\b.*(?<![\d.]){re.escape(version[0])}(?!\d|[.-]\d)"
+    )
+    found = {}
+    for other in own.models:
+        if other.deprecated or not alike.search(other.id) or _NOT_TEXT.search(other.id):
+            continue
+        cost = price_of(f"{provider}/{other.id}").cost(typical)
+        if cost and cost < full / 2:
+            found[f"{provider}/{other.id}"] = cost
+    return sorted(found, key=lambda each: -found[each])[:most]

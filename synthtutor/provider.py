@@ -31,6 +31,7 @@ __all__ = [
     "BatchProvider",
     "BatchStatus",
     "Capabilities",
+    "CountingProvider",
     "Endpoint",
     "Provider",
     "error_for_status",
@@ -50,7 +51,8 @@ class Capabilities:
     common subset, ``json`` only promises JSON, ``none`` promises nothing (the schema is then put
     into the prompt). ``seed``, ``temperature`` (and top_p with it), ``stop`` and
     ``reasoning_effort`` say which settings the model takes: the others are not sent, and the run
-    says so. ``max_in_flight`` is where the run's concurrency is capped. ``free`` means
+    says so. ``reasons`` means that it thinks before it answers without being told to, which is paid
+    as output. ``max_in_flight`` is where the run's concurrency is capped. ``free`` means
     that no money changes hands. ``demonstration_only`` marks a model whose text nobody should
     train on; the run says so.
     """
@@ -60,6 +62,7 @@ class Capabilities:
     temperature: bool = True
     stop: bool = True
     reasoning_effort: bool = True
+    reasons: bool = False
     max_in_flight: int | None = None
     free: bool = False
     demonstration_only: bool = False
@@ -186,6 +189,18 @@ class BatchProvider(Protocol):
 
     async def cancel_batch(self, batch: str) -> None:
         """Ask for no more of it; what was answered until then can still be read."""
+        ...
+
+
+@runtime_checkable
+class CountingProvider(Protocol):
+    """What a provider has besides `Provider` whose vendor counts a prompt's tokens before it is sent."""
+
+    async def count_tokens(self, request: Request) -> int:
+        """The prompt's tokens as the vendor counts them, the schema included where it is billed.
+
+        Nothing is generated and nothing is paid. May raise what ``complete`` raises.
+        """
         ...
 
 

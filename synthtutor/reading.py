@@ -11,6 +11,7 @@ from typing import Any
 from synthtutor.errors import JournalError
 from synthtutor.journal import read_only
 from synthtutor.messages import Usage
+from synthtutor.samplings import Figures, PerSample, Site
 from synthtutor.tables import FORMAT
 
 __all__ = ["Reading"]
@@ -134,6 +135,32 @@ class Reading:
         )
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def per_sample(
+        self, kind: str = "sample", *, finished: bool = False, most: int = 2_000
+    ) -> PerSample:
+        """What the calls of each sample took, of the latest ``most`` samples.
+
+        With ``finished`` only those that have an outcome: the others' calls are not all there.
+        """
+        over = "AND sample IN (SELECT sample FROM samples)" if finished else ""
+        rows = self.connection.execute(
+            "SELECT sample, role, stage, model, count(*), sum(input_tokens), sum(output_tokens), "  # noqa: S608  # a constant is put in
+            "sum(cache_read_tokens), sum(cache_write_tokens), sum(reasoning_tokens), total(seconds) "
+            "FROM calls WHERE kind = ? AND sample IN (SELECT sample FROM calls WHERE kind = ? "
+            f"{over} GROUP BY sample ORDER BY max(id) DESC LIMIT ?) GROUP BY 1, 2, 3, 4 ORDER BY min(id)",
+            (kind, kind, most),
+        )
+        found: dict[bytes, dict[Site, Figures]] = {}
+        for sample, role, stage, model, *figures in rows:
+            found.setdefault(sample, {})[Site(role, stage, model)] = Figures(*figures)
+        return PerSample(found, len(found))
+
+    def billed_prompts(self, most: int = 60) -> Iterator[tuple[str, bytes, int]]:
+        """The model, the request's JSON and the billed input tokens of the latest calls."""
+        yield from self.connection.execute(
+            "SELECT model, request, input_tokens FROM calls ORDER BY id DESC LIMIT ?", (most,)
+        )
 
     def totals(self) -> tuple[int, Usage, float, int]:
         """Everything ever paid: calls, usage, US dollars, calls without a known price."""

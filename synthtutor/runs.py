@@ -44,10 +44,10 @@ from synthtutor.reading import Reading
 from synthtutor.recipes.controls import control, control_rows
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.session import Role, RunContext
-from synthtutor.sources import limited
+from synthtutor.sources import evenly, limited
 from synthtutor.stack import Stack, models_of, stacked
 
-__all__ = ["Live", "Outcome", "Preview", "find_recipe", "models_of", "opened"]
+__all__ = ["Live", "Outcome", "Preview", "find_recipe", "make_pilot", "models_of", "opened"]
 
 
 @dataclass(slots=True)
@@ -256,6 +256,33 @@ class Preview:
 
     most = 5000
     paying_again: int = 0
+
+
+async def make_pilot(
+    config: RunConfig,
+    folder: Path,
+    count: int,
+    *,
+    recipe: Recipe[Any] | None = None,
+    rows: Iterable[Any] | None = None,
+    providers: Mapping[str, Provider] | None = None,
+) -> None:
+    """Make ``count`` of the run's rows, evenly chosen: paid for, journaled, and part of the run.
+
+    Raises what would keep the run from going on.
+    """
+    async with opened(config, folder, recipe=recipe, rows=rows, providers=providers) as live:
+        every, _ = live._take_rows()
+        await live.journal.begin(orjson.dumps(config.model_dump(mode="json")).decode())
+        await live._engine("sample", live.recipe.function).run(evenly(every, count))
+        await live.journal.end(
+            complete=False,
+            retries=live.incidents.retries,
+            rate_limited=live.incidents.rate_limited,
+            seconds=live.seconds,
+        )
+        if live.stop.error is not None:
+            raise live.stop.error
 
 
 @asynccontextmanager

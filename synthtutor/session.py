@@ -13,6 +13,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeVar
@@ -27,7 +28,7 @@ from synthtutor.provider import Capabilities, Provider
 from synthtutor.rubric import Rubric
 from synthtutor.structured import Shape, schema_instructions, shape_of
 
-__all__ = ["Role", "RunContext", "Session"]
+__all__ = ["CallSite", "Role", "RunContext", "Session", "call_at_hand"]
 
 T = TypeVar("T")
 
@@ -88,6 +89,18 @@ class _Asked(NamedTuple):
     name: str
     stage: str
     attempt: int = 0
+
+
+class CallSite(NamedTuple):
+    """Where a recipe is when it asks: for a provider that answers by that."""
+
+    kind: str
+    role: str
+    stage: str
+    attempt: int
+
+
+call_at_hand: ContextVar[CallSite] = ContextVar("call_at_hand")
 
 
 class Session:
@@ -272,6 +285,7 @@ class Session:
 
     async def _pay(self, key: bytes, request: Request, asked: _Asked) -> Response:
         self._context.admit(self.sample)
+        call_at_hand.set(CallSite(self._kind, asked.name, asked.stage, asked.attempt))
         started = time.monotonic()
         response = await asked.role.provider.complete(request)
         cost = asked.role.price.cost(response.usage, batched=response.batched)

@@ -184,3 +184,17 @@ def _parquet(path: Path) -> Iterator[Record | BadRow]:
 def limited(rows: Iterable[Any], most: int | None) -> Iterator[Any]:
     """The first ``most`` rows, or all."""
     return islice(rows, most)
+
+
+def evenly(rows: Iterable[Any], count: int) -> list[Any]:
+    """``count`` of the rows (or all, of fewer), evenly spread; in one pass that keeps few of them."""
+    kept: list[Any] = []
+    step = 1
+    for number, row in enumerate(rows):
+        if number % step == 0:
+            kept.append(row)
+            if len(kept) == 8 * count:
+                kept, step = kept[::2], 2 * step
+    if len(kept) <= count:
+        return kept
+    return [kept[place * len(kept) // count] for place in range(count)]

@@ -25,7 +25,7 @@ from synthtutor.recipes.recipe import Recipe
 from synthtutor.retries import Retrying
 from synthtutor.session import Role
 
-__all__ = ["Stack", "models_of", "stacked"]
+__all__ = ["Stack", "endpoint_of", "models_of", "stacked"]
 
 _ALSO_ASKED_AS = {"judge": "writer"}
 
@@ -100,7 +100,7 @@ async def stacked(
     for role, model in models_of(config, recipe).items():
         name, _, own_name = model.partition("/")
         if name not in bases:
-            bases[name] = given.get(name) or open_provider(name, _endpoint(config, name))
+            bases[name] = given.get(name) or open_provider(name, endpoint_of(config, name))
             if name not in given:
                 exits.push_async_callback(bases[name].aclose)
         capabilities = bases[name].capabilities(own_name)
@@ -139,7 +139,8 @@ def models_of(config: RunConfig, recipe: Recipe[Any]) -> dict[str, str]:
     return models
 
 
-def _endpoint(config: RunConfig, name: str) -> Endpoint:
+def endpoint_of(config: RunConfig, name: str) -> Endpoint:
+    """What the provider of that name is opened with; its key is found where keys are."""
     settings: dict[str, Any] = {} if config.timeout_s is None else {"timeout_s": config.timeout_s}
     return Endpoint(
         base_url=config.base_urls.get(name),

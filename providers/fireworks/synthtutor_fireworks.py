@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from synthtutor_fireworks_batches import LIMITS, Batches
 from synthtutor_openai import ChatCompletions
@@ -24,9 +24,6 @@ from synthtutor.provider import (
     Endpoint,
     split_thinking,
 )
-
-if TYPE_CHECKING:
-    from openai.types.chat import ChatCompletion
 
 __all__ = ["Fireworks", "full_name"]
 
@@ -56,15 +53,15 @@ class Fireworks(ChatCompletions):
         return {
             **super().arguments(request),
             "model": full_name(request.model_name),
-            "extra_body": {"context_length_exceeded_behavior": "error"},
+            "context_length_exceeded_behavior": "error",
         }
 
     def response(
-        self, headers: Mapping[str, str], completion: ChatCompletion, request: Request | None
+        self, headers: Mapping[str, str], completion: Any, request: Request | None
     ) -> Response:
         """What a completion says, its reasoning apart: from its own field or from ``<think>``."""
         plain = super().response(headers, completion, request)
-        reasoning = getattr(completion.choices[0].message, "reasoning_content", None) or ""
+        reasoning = completion["choices"][0]["message"].get("reasoning_content") or ""
         text = plain.text
         if not reasoning:
             reasoning, text = split_thinking(plain.text)

@@ -118,9 +118,7 @@ class Batches:
     # What goes up
 
     def _body(self, request: Request) -> dict[str, Any]:
-        arguments = self._provider.arguments(request)
-        extra = arguments.pop("extra_body")  # the SDK's word for what it merges in
-        return {**arguments, **extra}
+        return self._provider.arguments(request)
 
     async def _upload(self, name: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
         dataset = {"userUploaded": {}, "exampleCount": str(len(bodies))}
@@ -176,11 +174,8 @@ class Batches:
         return custom_id, self._reply(body) if body else self._fault(item.get("error"))
 
     def _reply(self, body: dict[str, Any]) -> Response | ProviderError:
-        from openai.types.chat import ChatCompletion
-
         try:
-            completion = ChatCompletion.construct(**body)
-            return replace(self._provider.response({}, completion, None), batched=True)
+            return replace(self._provider.response({}, body, None), batched=True)
         except ProviderError as unreadable:
             return unreadable
         except (AttributeError, TypeError) as error:

@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import synthtutor_google_batches as batches
+import synthtutor_google_counting as counting
 from synthtutor_google_errors import failure, translated
 
 from synthtutor.errors import ConfigError, ProviderError, Rejected, Unavailable
@@ -110,6 +111,11 @@ class Google:
             assert http is not None  # noqa: S101  # the configuration asks for it
             return scrubbed(_response(json.loads(http.body or ""), http.headers or {}), self._key)
 
+    async def count_tokens(self, request: Request) -> int:
+        """The prompt's tokens, by the vendor's own endpoint for it, which costs nothing."""
+        path, body = counting.question(request.model_name, *self._asked(request))
+        return counting.answer(await self._called("POST", path, json=body))
+
     def capabilities(self, model: str) -> Capabilities:
         """Schemas from Gemini 2 on, thinking from 2.5 on; of an unknown model no thinking."""
         name = model.removeprefix("models/")
@@ -189,23 +195,25 @@ class Google:
 
     async def _read(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """One of the API's objects as it is."""
-        from google.genai import errors
-
-        url = f"{self._url}/{self._version}/{path}"
         try:
-            async with self._asking():
-                headers = {"x-goog-api-key": self._key}
-                answer = await self._http.get(url, params=query, headers=headers)
-                await errors.APIError.raise_for_async_response(answer)
-                found = json.loads(answer.text)
+            return await self._called("GET", path, params=query)
         except Rejected as error:
             error.reason = "request"  # a batch that is not found says nothing about the model
             raise
+
+    async def _called(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        """What an address answers, without the SDK's classes between."""
+        from google.genai import errors
+
+        url = f"{self._url}/{self._version}/{path}"
+        async with self._asking():
+            headers = {"x-goog-api-key": self._key}
+            answer = await self._http.request(method, url, headers=headers, **content)
+            await errors.APIError.raise_for_async_response(answer)
+            found = json.loads(answer.text)
         if not isinstance(found, dict):
             raise Unavailable("the reply is no object")
         return found
-
-    # The call
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
@@ -251,6 +259,7 @@ class Google:
         return Capabilities(
             structured_output=structured_output,
             reasoning_effort=thinks,
+            reasons=thinks,
             max_in_flight=self._endpoint.max_in_flight,
         )
 

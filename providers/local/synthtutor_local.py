@@ -18,7 +18,7 @@ import os
 import socket
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,17 @@ class Local:
             stop.set()
         return _response(chunks, request)
 
+    async def count_tokens(self, request: Request) -> int:
+        """The prompt's tokens in the model's own chat template. It is cut up, but not read."""
+        if self._stopping.is_set():
+            raise Unavailable("the provider is closed")
+        server = await self._server(request.model_name)
+        loop = asyncio.get_running_loop()
+        first = await loop.run_in_executor(self._workers, _first, server, _body(request))
+        if "error" in first:
+            raise _error(first["error"])
+        return int(first["prompt_progress"]["total"])
+
     async def aclose(self) -> None:
         """End the calls under way and unload the models."""
         self._stopping.set()
@@ -147,11 +158,28 @@ class Local:
             return stop.is_set() or self._stopping.is_set()
 
         if not (stop.is_set() or self._stopping.is_set()):
-            try:
-                server.handle_chat_completions(body, take)
-            except ValueError as error:  # the model's chat template does not take these messages
-                raise Rejected(str(error)) from None
+            _complete(server, body, take)
         return chunks
+
+
+def _complete(server: Any, body: dict[str, Any], take: Callable[[dict[str, Any]], bool]) -> None:
+    """Hand over what llama.cpp says, piece by piece, until ``take`` is true."""
+    try:
+        server.handle_chat_completions(body, take)
+    except ValueError as error:  # the model's chat template does not take these messages
+        raise Rejected(str(error)) from None
+
+
+def _first(server: Any, body: dict[str, Any]) -> dict[str, Any]:
+    """The first piece: how long the prompt is, said before any of it is read."""
+    chunks: list[dict[str, Any]] = []
+
+    def take(chunk: dict[str, Any]) -> bool:
+        chunks.append(chunk)
+        return True
+
+    _complete(server, body, take)
+    return chunks[0]
 
 
 def _llama() -> Any:

@@ -166,13 +166,10 @@ class Batches:
         return custom_id, self._reply(status, body, answer.get("request_id"))
 
     def _reply(self, status: int, body: Any, request_id: str | None) -> Response | ProviderError:
-        from openai.types.chat import ChatCompletion
-
         headers = {"x-request-id": request_id} if request_id else {}
         if status == 200 and isinstance(body, dict):
             try:
-                completion = ChatCompletion.construct(**body)
-                reply = self._provider.response(headers, completion, None)
+                reply = self._provider.response(headers, body, None)
                 return replace(scrubbed(reply, self._provider.key), batched=True)
             except ProviderError as unreadable:
                 return unreadable

@@ -1,7 +1,7 @@
 """All commands, and what every one of them shares: exit codes, one line for each error.
 
 Exit codes: 0 done · 1 faults found · 2 wrong use or configuration · 3 stopped with work left (run
-it again) · 4 more rows failed than allowed.
+it again) · 4 more rows failed than allowed · 5 more expected to be paid than --max-cost.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
+from synthtutor.cli.estimate import estimate
 from synthtutor.cli.export import export
 from synthtutor.cli.generate import generate
 from synthtutor.cli.judge import judge
@@ -34,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(generate)
+app.command("estimate")(estimate)
 app.command()(status)
 app.command()(judge)
 app.command()(export)

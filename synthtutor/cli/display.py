@@ -24,6 +24,7 @@ from synthtutor.cli.summary import money, print_summary
 
 if TYPE_CHECKING:
     from synthtutor.errors import SynthtutorError
+    from synthtutor.estimates import Estimate
     from synthtutor.runs import Live, Outcome, Preview
 
 __all__ = ["Display", "display_for"]
@@ -121,6 +122,12 @@ class Display:
         """A line for people."""
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
+    def expecting(self, expected: Estimate) -> None:
+        """What the run will take, before it starts."""
+        from synthtutor.cli.bill import headline
+
+        self.console.print(f"estimate: {headline(expected)}", highlight=False, soft_wrap=True)
+
     def resuming(self, live: Live, changes: list[str], preview: Preview) -> None:
         """What an existing run's folder holds, and what a change would cost."""
         self.note(f"{live.folder}: resuming; {live.meter.calls:,} calls are journaled")
@@ -205,6 +212,10 @@ class JsonDisplay(Display):
 
     def __init__(self) -> None:
         super().__init__(Console())
+
+    def expecting(self, expected: Estimate) -> None:
+        """What the run will take, before it starts."""
+        _line({"event": "estimate", **expected.to_dict()})
 
     def show(self, now: dict[str, Any]) -> None:
         """One state of the run."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from synthtutor.cli.show import Json, Name, say, table
-from synthtutor.keys import Key, find
-from synthtutor.provider import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from synthtutor.checking import Checked, Effort
+    from synthtutor.cli.noting import NotingEndpoint
     from synthtutor.prices import Price
 
 __all__ = ["providers"]
@@ -95,13 +92,16 @@ def check_provider(
         },
         "options",
     )
+    from synthtutor.cli.noting import NotingEndpoint
+    from synthtutor.loops import run
+
     endpoint = NotingEndpoint(
         base_url=base_url, timeout_s=timeout, options=config.provider_options[name]
     )
     given = dict([parse_price(price)]) if price else {}
 
     effort = cast("Effort | None", reasoning_effort)
-    found = asyncio.run(_checked(endpoint, full_name, effort, given))
+    found = run(_checked(endpoint, full_name, effort, given))
     key = endpoint.found[-1] if endpoint.found else None
     value = found.to_dict()
     value["key"] = {"variable": key.variable, "place": key.place} if key else None
@@ -137,7 +137,7 @@ def set_key(
 ) -> int:
     """Keep a provider's key in the keyring. It is asked for, or read from a pipe."""
     from synthtutor.errors import ConfigError
-    from synthtutor.keys import SERVICE, store
+    from synthtutor.keys import SERVICE, find, store
     from synthtutor.plugins import load
 
     load("providers", name)
@@ -151,22 +151,6 @@ def set_key(
     if place != "the keyring":
         typer.echo(f"note: the key in {place} comes first", err=True)
     return 0
-
-
-@dataclass(frozen=True)
-class NotingEndpoint(Endpoint):
-    """An endpoint that notes the variables its provider looks for a key in, and what was found."""
-
-    variables: list[str] = field(default_factory=list)
-    found: list[Key] = field(default_factory=list, repr=False)
-
-    def key(self, *variables: str) -> str:
-        """As every endpoint's."""
-        self.variables.extend(variables)
-        if self.api_key:
-            return self.api_key
-        self.found.append(find(*variables))
-        return self.found[-1].value
 
 
 def _full_name(name: str, model: str | None) -> str:
@@ -226,11 +210,13 @@ def _cost(checked: Checked) -> str:
 
 def _first_variable(name: str) -> str:
     """The first variable that the provider looks for its key in: it is asked by building one."""
+    from synthtutor.cli.noting import NotingEndpoint
     from synthtutor.errors import ConfigError
+    from synthtutor.loops import run
     from synthtutor.plugins import open_provider
 
     endpoint = NotingEndpoint(base_url="http://127.0.0.1", api_key="not-needed")
-    asyncio.run(open_provider(name, endpoint).aclose())
+    run(open_provider(name, endpoint).aclose())
     if not endpoint.variables:
         raise ConfigError(f"provider {name!r} asks for no key")
     return endpoint.variables[0]

@@ -10,16 +10,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
+
 from synthtutor.cli.display import Display, display_for
 from synthtutor.errors import BudgetExceeded, ConfigError, SynthtutorError
 from synthtutor.loops import run
+from synthtutor.prices import BATCH_SHARE
 from synthtutor.runs import Outcome, opened
 
 if TYPE_CHECKING:
     from synthtutor.config import RunConfig
+    from synthtutor.estimates import Estimate
     from synthtutor.runs import Live
 
 __all__ = ["execute"]
+
+_ASK_ABOVE_USD = 5.0
 
 
 def execute(
@@ -41,10 +47,15 @@ async def _execute(
     config: RunConfig, folder: Path, retry_failed: bool, yes: bool, display: Display, command: str
 ) -> int:
     changes = _changes(config, folder)
+    expected = await _expected(config, folder)
+    if expected is not None and not _afforded(expected, config, yes, display):
+        return 2
     async with opened(config, folder, retry_failed=retry_failed) as live:
         if not await _agreed(live, changes, yes, display):
             return 2
         config.save(folder / "run.yaml")
+        if expected is not None:
+            await live.journal.note("estimate", orjson.dumps(_noted(expected)).decode())
         for note in live.stack.notes:
             display.note(f"note: {note}")
         _mind_signals(live, display)
@@ -73,6 +84,39 @@ def _changes(config: RunConfig, folder: Path) -> list[str]:
             raise ConfigError(f"{folder}: holds files but no run; choose another folder with --out")
         return []
     return config.differences(RunConfig.load(saved))
+
+
+async def _expected(config: RunConfig, folder: Path) -> Estimate | None:
+    """What is still to be paid; None where nothing costs money, or nothing has a price."""
+    from synthtutor.estimating import costs_nothing, estimate
+
+    if costs_nothing(config):
+        return None
+    found = await estimate(config, folder, most=60)
+    return found if found.cost_usd.expected > 0 else None
+
+
+def _afforded(expected: Estimate, config: RunConfig, yes: bool, display: Display) -> bool:
+    """Show the estimate, and ask where it is more than people spend without a thought."""
+    display.expecting(expected)
+    dollars = expected.cost_usd.expected * (BATCH_SHARE if config.batch else 1.0)
+    bounded = config.budget_usd is not None and config.budget_usd <= _ASK_ABOVE_USD
+    if dollars <= _ASK_ABOVE_USD or yes or bounded:
+        return True
+    if not sys.stdin.isatty():
+        display.note(
+            f"that is more than ${_ASK_ABOVE_USD:g}: add --yes to spend it, or --budget to bound it; "
+            "`synthtutor estimate` tells more"
+        )
+        return False
+    return display.ask("Go on?")
+
+
+def _noted(expected: Estimate) -> dict[str, float]:
+    """What `status` compares with the bill: the whole run, what was paid before included."""
+    cost, paid = expected.cost_usd, expected.paid_usd
+    names = ("low", "expected", "high")
+    return {f"{name}_usd": paid + getattr(cost, name) for name in names}
 
 
 async def _agreed(live: Live, changes: list[str], yes: bool, display: Display) -> bool:

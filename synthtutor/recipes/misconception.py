@@ -262,5 +262,6 @@ MISCONCEPTION: Recipe[Row] = Recipe(
     chat_roles=("system", "user", "assistant"),
     cells=len(SUBJECTS) * len(MISCONCEPTION_TYPES),
     modes=("scenario", "answer"),
+    output_tokens={"misconception/scenario.md.j2": 420, "misconception/reply.md.j2": 190},
     options={"rubric_in_prompt": "yes lets the writer see the scenario's rubric (default no)"},
 )

@@ -56,6 +56,8 @@ class Recipe(Generic[Row]):
     ``roles`` are the roles it asks; ``rubric`` the pack it judges by; ``chat_roles`` the exact
     roles of its fine-tuning rows where they are fixed; ``cells`` how many attribute cells its
     rows can fill; ``modes`` the values of ``--mode``, the first being the default.
+    ``output_tokens`` declares how long a reply to each prompt usually is, for estimates made
+    before there are any.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Recipe(Generic[Row]):
     cells: int | None = None
     modes: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+    output_tokens: Mapping[str, float] = field(default_factory=dict)
 
 
 @overload

@@ -181,7 +181,10 @@ class AnthropicServer(FakeServer):
         return Usage(total // 4 + 1, said + thought, read // 4, written, thought)
 
     def _counted(self, asked: Asked) -> bytes:
-        problem = next(problems({**asked.body, "max_tokens": 1}, OLD_VERSION), None)
+        extra = asked.body.keys() & {"max_tokens", "stop_sequences", *SAMPLING}
+        if extra:
+            return self.render(Reply.failure(400, f"{min(extra)}: Extra inputs"), asked)
+        problem = next(problems({**asked.body, "max_tokens": 10**6}, OLD_VERSION), None)
         if problem:
             return self.render(Reply.failure(400, problem), asked)
         characters = sum(len(block.get("text", "")) for _, block in blocks(asked.body))

@@ -120,7 +120,7 @@ class GoogleServer(FakeServer):
             case ("GET", "models", None):
                 return self._listed_models(name)
             case ("POST", "models", "countTokens"):
-                return _answer({"totalTokens": len(content) // 4 + 1})
+                return self._counted(name, asked)
             case ("POST", "models", "batchGenerateContent"):
                 return self._created(name, asked, content)
             case ("GET", "batches", None):
@@ -152,6 +152,18 @@ class GoogleServer(FakeServer):
         if name is None:
             return _answer({"models": models})
         return _answer(models[0]) if models else self._refused(404, f"models/{name} is not found")
+
+    def _counted(self, model: str, asked: Asked) -> bytes:
+        """As many as would be billed."""
+        if self._keep:
+            self.asked.append(asked)
+        whole = asked.body.get("generateContentRequest") or {}
+        if whole.get("model") != f"models/{model}":
+            return self._refused(400, "generate_content_request.model is not the address's model")
+        try:
+            return _answer({"totalTokens": _prompt_tokens(chat_of(model, whole))})
+        except RequestError as error:
+            return self._refused(400, str(error))
 
     def _refused(self, status: int, message: str) -> bytes:
         error, _ = self._error(Reply.failure(status, message))
@@ -267,7 +279,7 @@ def _usage(reply: Reply, chat: Mapping[str, Any]) -> dict[str, int]:
         prompt, output = given.input_tokens, given.output_tokens
         thoughts, cached = given.reasoning_tokens, given.cache_read_tokens
     else:
-        prompt = sum(len(message["content"]) for message in chat["messages"]) // 4 + 1
+        prompt = _prompt_tokens(chat)
         thoughts, cached = len(reply.reasoning or "") // 4, 0
         output = len(reply.text or reply.refusal or "") // 4 + 1 + thoughts
     counts = {
@@ -278,6 +290,10 @@ def _usage(reply: Reply, chat: Mapping[str, Any]) -> dict[str, int]:
         "totalTokenCount": prompt + output,
     }
     return {name: count for name, count in counts.items() if count}
+
+
+def _prompt_tokens(chat: Mapping[str, Any]) -> int:
+    return sum(len(message["content"]) for message in chat["messages"]) // 4 + 1
 
 
 def _operation(batch: _Batch) -> dict[str, Any]:

@@ -38,7 +38,7 @@ __all__ = [
 
 
 class OpenAIServer(FakeServer):
-    """OpenAI's wire: chat completions, the list of models, and ``batches`` with their files."""
+    """OpenAI's wire: chat completions, token counts, models, and ``batches`` with their files."""
 
     def __init__(
         self,
@@ -76,10 +76,23 @@ class OpenAIServer(FakeServer):
         return reply.wire(asked.body)
 
     def other(self, method: str, asked: Asked, content: bytes) -> bytes | None:
-        """``GET /v1/models``, files and batches."""
+        """``GET /v1/models``, token counts, files and batches."""
         if (method, asked.path) == ("GET", "/v1/models"):
             return http_answer(200, orjson.dumps(_models(self._models)))
+        if (method, asked.path) == ("POST", "/v1/responses/input_tokens"):
+            return self._counted(asked)
         return self.batches.answer(method, asked, content)
+
+    def _counted(self, asked: Asked) -> bytes:
+        """As many as a reply without a usage of its own bills for the prompt."""
+        if self._keep:
+            self.asked.append(asked)
+        body = {"model": asked.body.get("model"), "messages": asked.body.get("input")}
+        if self.chat(Asked(asked.headers, body, asked.path)) is None:
+            return self.render(Reply.failure(400, "not a request for a count"), asked)
+        characters = sum(len(message["content"]) for message in body["messages"] or ())
+        counted = {"object": "response.input_tokens", "input_tokens": characters // 4 + 1}
+        return http_answer(200, orjson.dumps(counted))
 
 
 def _models(names: Sequence[str]) -> dict[str, object]:

@@ -1,0 +1,362 @@
+"""What a run will cost, before anything is spent: where the figures of an estimate come from.
+
+The recipe is rehearsed (`synthtutor.rehearsal`), prompts are counted (`synthtutor.tokens`), and how
+long replies are comes, in this order, from this run's own journal, from an earlier run of the same
+recipe and models beside it, and from what the recipe declares.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from synthtutor.config import RunConfig
+from synthtutor.errors import ConfigError, JournalError, Rejected
+from synthtutor.estimates import Estimate, Evidence, estimated
+from synthtutor.messages import Request
+from synthtutor.plugins import open_provider
+from synthtutor.preflight import check, find_recipe, refuse_endless
+from synthtutor.prices import Price, cheaper_models, price_of
+from synthtutor.provider import BatchProvider, CountingProvider, Endpoint, Provider
+from synthtutor.reading import Reading
+from synthtutor.recipes.recipe import Recipe
+from synthtutor.rehearsal import Expected, Lengths, Rehearsal, Rehearsing, in_form, rehearse
+from synthtutor.session import Role
+from synthtutor.stack import endpoint_of, models_of
+from synthtutor.tokens import Counter, calibrated, counter_for
+
+__all__ = ["costs_nothing", "estimate"]
+
+_NO_KEY = "no-key-is-needed-to-estimate"
+_TOKENS_OF_A_STRING = 22.0
+_TOKENS_OF_PROSE = 250.0
+_EXACTLY_COUNTED = 10  # prompts a model; each is a call to the vendor, which costs nothing
+
+
+@dataclass(slots=True)
+class _Model:
+    """One model as an estimate sees it."""
+
+    provider: Provider
+    price: Price
+    counter: Counter
+    prompts: list[Request] = field(default_factory=list)
+
+    def count(self, request: Request) -> int:
+        """The prompt's tokens; some prompts are kept, to be counted exactly if asked."""
+        if len(self.prompts) < _EXACTLY_COUNTED:
+            self.prompts.append(request)
+        return self.counter.count(request)
+
+
+async def estimate(
+    config: RunConfig,
+    folder: Path,
+    *,
+    recipe: Recipe[Any] | None = None,
+    rows: Iterable[Any] | None = None,
+    providers: Mapping[str, Provider] | None = None,
+    exact: bool = False,
+    compare: Iterable[str] = (),
+    most: int = 200,
+) -> Estimate:
+    """Estimate the run that ``config`` would make, or go on with, in ``folder``.
+
+    ``exact`` asks the vendors' counting endpoints about a few prompts, which needs a key and costs
+    nothing. ``compare`` names models to price the same tokens with; ``most`` is how many rows are
+    rehearsed. Raises ConfigError for what would keep the run from starting.
+    """
+    recipe = recipe or find_recipe(config.recipe)
+    check(config, recipe)
+    evidence, journal = _evidence(config, recipe, folder)
+    async with AsyncExitStack() as exits:
+        models = _models(config, recipe, providers or {}, exits, exact=exact)
+        if journal is not None:
+            _calibrate(models, _billed(journal))
+        roles = _roles(config, recipe, models, _lengths(recipe, evidence, models))
+        if rows is None:
+            refuse_endless(config, recipe, roles)
+        known = evidence.samples.by_sample if evidence is not None and evidence.own else {}
+
+        async def rehearsed() -> Rehearsal:
+            return await rehearse(config, recipe, roles, rows=rows, most=most, also=known)
+
+        found = await rehearsed()
+        if exact and await _count_exactly(models):
+            found = await rehearsed()
+    return _priced(config, found, evidence, models, folder, compare)
+
+
+def costs_nothing(config: RunConfig) -> bool:
+    """Whether no model of the run costs money. Raises ConfigError as `estimate` does."""
+    recipe = find_recipe(config.recipe)
+    prices = {model: Price("given", model, pair) for model, pair in config.prices.items()}
+    for model in set(models_of(config, recipe).values()):
+        name, _, own = model.partition("/")
+        free = _opened(endpoint_of(config, name), name, exact=False).capabilities(own).free
+        if price_of(model, free=free, given=prices).per_million != (0.0, 0.0):
+            return False
+    return True
+
+
+def _priced(
+    config: RunConfig,
+    found: Rehearsal,
+    evidence: Evidence | None,
+    models: Mapping[str, _Model],
+    folder: Path,
+    compare: Iterable[str],
+) -> Estimate:
+    done, controls_done, paid = _done(folder)
+    limits = config.limits()
+
+    def with_prices(prices: Mapping[str, Price]) -> Estimate:
+        return estimated(
+            rows=max(0, found.rows - done),
+            all_rows=found.rows,
+            rehearsed=found.samples,
+            also_rehearsed=found.also,
+            controls=found.controls.of(0) if not controls_done else type(found.controls)(),
+            evidence=evidence,
+            prices=prices,
+            spread={name: model.counter.spread for name, model in models.items()},
+            limits=limits,
+            paid_usd=paid,
+            batched=[n for n, model in models.items() if isinstance(model.provider, BatchProvider)],
+        )
+
+    prices = {name: model.price for name, model in models.items()}
+    result = with_prices(prices)
+    return replace(
+        result,
+        savings=_savings(config, result, prices, with_prices, compare),
+        counting={name: model.counter.how for name, model in models.items()},
+        prices={
+            name: f"{price.source}{f', as {price.match}' if price.match not in ('', name) else ''}"
+            for name, price in prices.items()
+        },
+    )
+
+
+def _savings(
+    config: RunConfig,
+    result: Estimate,
+    prices: Mapping[str, Price],
+    with_prices: Callable[[Mapping[str, Price]], Estimate],
+    compare: Iterable[str],
+) -> list[tuple[str, float]]:
+    """What else the same would cost, most saved first: (what to change, expected dollars saved)."""
+    full = result.cost_usd.expected
+    if full <= 0:
+        return []
+    found = []
+    if not config.batch and result.batch_usd.expected < full:
+        found.append(("--batch", full - result.batch_usd.expected))
+    if config.per_seed and config.per_seed > 1:
+        found.append((f"--per-seed {config.per_seed // 2}", full / 2))
+    named = list(compare)
+    for model in prices:
+        roles = sorted({stage.role for stage in result.stages if stage.model == model})
+        for other in named or cheaper_models(model):
+            dollars = with_prices({**prices, model: price_of(other)}).cost_usd.expected
+            if other != model and price_of(other).known and (named or dollars < full):
+                who = " ".join(f"--model {role}={other}" for role in roles)
+                found.append((who, full - dollars))
+    return sorted(found, key=lambda each: -each[1])
+
+
+# ── the models, without asking them ──────────────────────────────────────────────────────────
+
+
+def _models(
+    config: RunConfig,
+    recipe: Recipe[Any],
+    given: Mapping[str, Provider],
+    exits: AsyncExitStack,
+    *,
+    exact: bool,
+) -> dict[str, _Model]:
+    prices = {model: Price("given", model, pair) for model, pair in config.prices.items()}
+    opened: dict[str, Provider] = {}
+    models: dict[str, _Model] = {}
+    for model in models_of(config, recipe).values():
+        name, _, own = model.partition("/")
+        if name not in opened:
+            opened[name] = given.get(name) or _opened(endpoint_of(config, name), name, exact)
+            if name not in given:
+                exits.push_async_callback(opened[name].aclose)
+        free = opened[name].capabilities(own).free
+        price = price_of(model, free=free, given=prices)
+        models[model] = _Model(opened[name], price, counter_for(model))
+    return models
+
+
+def _opened(endpoint: Endpoint, name: str, exact: bool) -> Provider:
+    """The provider; without a key unless it is to be asked."""
+    try:
+        return open_provider(name, endpoint)
+    except ConfigError as error:
+        if exact or "key" not in str(error).lower():
+            raise
+        return open_provider(name, replace(endpoint, api_key=_NO_KEY))
+
+
+def _roles(
+    config: RunConfig, recipe: Recipe[Any], models: Mapping[str, _Model], lengths: Lengths
+) -> dict[str, Role]:
+    roles = {}
+    for role, model in models_of(config, recipe).items():
+        known = models[model]
+        capabilities = known.provider.capabilities(model.partition("/")[2])
+        provider = Rehearsing(known.count, lengths, capabilities)
+        overrides = config.settings[role].given() if role in config.settings else {}
+        roles[role] = Role(model, provider, capabilities, known.price, overrides)
+    return roles
+
+
+async def _count_exactly(models: Mapping[str, _Model]) -> bool:
+    """Correct the counters by the vendors' own; whether any was."""
+    corrected = False
+    for name, model in models.items():
+        if isinstance(model.provider, CountingProvider):
+            try:
+                pairs = [
+                    (model.counter.count(request), await model.provider.count_tokens(request))
+                    for request in model.prompts
+                ]
+            except Rejected as error:  # an address of its own need not count
+                raise ConfigError(f"--exact: {name} does not count prompts: {error}") from None
+            before, model.counter = model.counter, calibrated(model.counter, pairs)
+            corrected |= model.counter is not before
+    return corrected
+
+
+# ── what has been billed before ──────────────────────────────────────────────────────────────
+
+
+def _evidence(
+    config: RunConfig, recipe: Recipe[Any], folder: Path
+) -> tuple[Evidence | None, Path | None]:
+    """The billed samples to go by, and the journal they are in."""
+    wanted = set(models_of(config, recipe).items())
+    own = folder / "journal.sqlite"
+    candidates = [own, *sorted(folder.parent.glob("*/journal.sqlite"))]
+    best: tuple[Evidence, Path] | None = None
+    for path in candidates:
+        if not path.is_file() or (path != own and path.parent == folder):
+            continue
+        try:
+            reading = Reading.open(path)
+        except JournalError:
+            continue
+        try:
+            if path != own and not _alike(reading, config, recipe, wanted):
+                continue
+            samples = reading.per_sample(finished=True)
+        finally:
+            reading.close()
+        if path == own and samples.count >= 3:
+            return Evidence(samples, f"{samples.count} samples of this run", own=True), path
+        if samples.count >= 3 and (best is None or samples.count > best[0].samples.count):
+            source = f"{samples.count} samples of {path.parent}"
+            best = Evidence(samples, source, own=False), path
+    return best or (None, None)
+
+
+def _alike(
+    reading: Reading, config: RunConfig, recipe: Recipe[Any], wanted: set[tuple[str, str]]
+) -> bool:
+    """Whether another run is of the same recipe, mode and models."""
+    last = reading.last_pass()
+    try:
+        other = RunConfig.checked(orjson.loads(last["configuration"])) if last else None
+        return (
+            other is not None
+            and (other.recipe, other.mode) == (config.recipe, config.mode)
+            and set(models_of(other, recipe).items()) == wanted
+        )
+    except (ConfigError, ValueError):
+        return False
+
+
+def _billed(path: Path) -> list[tuple[str, Request, int]]:
+    reading = Reading.open(path)
+    try:
+        return [
+            (model, Request.from_json(request), tokens)
+            for model, request, tokens in reading.billed_prompts()
+        ]
+    finally:
+        reading.close()
+
+
+def _calibrate(models: Mapping[str, _Model], billed: Iterable[tuple[str, Request, int]]) -> None:
+    pairs: dict[str, list[tuple[int, int]]] = {}
+    for name, request, tokens in billed:
+        if name in models:
+            counted = models[name].counter.count(request)
+            pairs.setdefault(name, []).append((counted, tokens))
+    for name, found in pairs.items():
+        models[name].counter = calibrated(models[name].counter, found)
+
+
+def _done(folder: Path) -> tuple[int, bool, float]:
+    """Of this folder's run: samples finished, whether its controls are, dollars paid."""
+    try:
+        reading = Reading.open(folder / "journal.sqlite")
+    except JournalError:
+        return 0, False, 0.0
+    try:
+        finished = sum(reading.outcomes().values())
+        return finished, bool(reading.outcomes("control")), reading.totals()[2]
+    finally:
+        reading.close()
+
+
+# ── how long replies will be ─────────────────────────────────────────────────────────────────
+
+
+def _lengths(
+    recipe: Recipe[Any], evidence: Evidence | None, models: Mapping[str, _Model]
+) -> Lengths:
+    """Billed replies' mean where there are some, else what the recipe declares, else the form's."""
+    billed: dict[tuple[str, str], Expected] = {}
+    if evidence is not None:
+        for site in evidence.samples.sites():
+            total = evidence.samples.total(site)
+            thought = total.reasoning_tokens / total.calls
+            visible = max(1.0, total.output_tokens / total.calls - thought)
+            billed[site.role, site.stage] = Expected(visible, thought)
+
+    def length(role: str, stage: str, request: Request) -> Expected:
+        found = billed.get((role, stage))
+        if found is not None:
+            return found
+        declared = recipe.output_tokens.get(stage)
+        capabilities = models[request.model].provider.capabilities(request.model_name)
+        effort = request.settings.reasoning_effort or ("low" if capabilities.reasons else None)
+        thought = _THOUGHT.get(effort or "", 0.0)
+        return Expected(_by_form(request) if declared is None else declared, thought)
+
+    return length
+
+
+def _by_form(request: Request) -> float:
+    """From the schema: its punctuation and names, and a sentence for each string."""
+    if request.schema is None:
+        return min(_TOKENS_OF_PROSE, request.settings.max_tokens / 2)
+    import random
+
+    bare = in_form(request.schema, 0, random.Random(0))
+    strings = len(re.findall(r'":"|\["|","', bare))
+    return len(bare) / 4 + strings * _TOKENS_OF_A_STRING
+
+
+# A guess: what reasoning models think before such answers; the vendors publish no figures.
+_THOUGHT = {"minimal": 60.0, "low": 250.0, "medium": 800.0, "high": 2000.0}

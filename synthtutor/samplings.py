@@ -1,0 +1,87 @@
+"""What calls took, sample by sample and prompt by prompt: the figures that estimates are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
+
+from synthtutor.messages import Usage
+
+__all__ = ["Figures", "PerSample", "Site"]
+
+
+class Site(NamedTuple):
+    """Where in a recipe a call is made: by which role, with which prompt, to which model."""
+
+    role: str
+    stage: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Calls and tokens, of one sample or of many; means are fractions."""
+
+    calls: float = 0.0
+    input_tokens: float = 0.0
+    output_tokens: float = 0.0
+    cache_read_tokens: float = 0.0
+    cache_write_tokens: float = 0.0
+    reasoning_tokens: float = 0.0
+    seconds: float = 0.0
+
+    def __add__(self, other: Figures) -> Figures:
+        return Figures(*(getattr(self, f) + getattr(other, f) for f in _FIELDS))
+
+    def __mul__(self, factor: float) -> Figures:
+        return Figures(*(getattr(self, f) * factor for f in _FIELDS))
+
+    def usage_of_one(self) -> Usage:
+        """The average call's tokens."""
+        calls = self.calls or 1.0
+        return Usage(
+            round(self.input_tokens / calls),
+            round(self.output_tokens / calls),
+            round(self.cache_read_tokens / calls),
+            round(self.cache_write_tokens / calls),
+            round(self.reasoning_tokens / calls),
+        )
+
+
+_FIELDS = tuple(f.name for f in fields(Figures))
+
+
+@dataclass(frozen=True, slots=True)
+class PerSample:
+    """The figures of each sample at each site. ``count`` may be more than the samples that made calls."""
+
+    by_sample: Mapping[bytes, Mapping[Site, Figures]] = field(default_factory=dict)
+    count: int = 0
+
+    def of(self, count: int) -> PerSample:
+        """The same as of ``count`` samples, some of which made no call."""
+        return PerSample(self.by_sample, max(count, len(self.by_sample)))
+
+    def sites(self) -> list[Site]:
+        """Where calls were made, in the order of the first ones."""
+        seen = {site: None for sample in self.by_sample.values() for site in sample}
+        return list(seen)
+
+    def at(self, site: Site) -> Iterator[Figures]:
+        """Each sample's figures there; zeros where it made no call."""
+        for sample in self.by_sample.values():
+            yield sample.get(site, Figures())
+
+    def total(self, site: Site) -> Figures:
+        """All samples together."""
+        return sum(self.at(site), Figures())
+
+    def mean(self, site: Site) -> Figures:
+        """Of one sample."""
+        return self.total(site) * (1 / max(1, self.count))
+
+    def only(self, samples: Mapping[bytes, object]) -> PerSample:
+        """The samples that are among ``samples``."""
+        chosen = {name: made for name, made in self.by_sample.items() if name in samples}
+        return PerSample(chosen, len(chosen))
