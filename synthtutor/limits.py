@@ -69,9 +69,9 @@ class Bucket:
 class Window:
     """How many calls are in flight: slow start, one cut per burst, additive growth.
 
-    It starts at ``start``, or else at a quarter of ``limit`` (64 at least), and one good round
-    trip later it is whole: with a second a reply, a start from 64 would cost a run of 2,000 in
-    flight nearly three.
+    It starts at ``start`` and grows with every success. Without one it is whole at once: an
+    endpoint of one's own has no rate limits, and with a second a reply a start from 64 would cost a
+    run of 2,000 in flight three.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Window:
         take: Callable[[Cost], None] = lambda _cost: None,
     ) -> None:
         self.limit = max(1, limit)
-        self.size = float(min(self.limit, start or max(64, limit // 4)))
+        self.size = float(min(self.limit, start or limit))
         self.in_flight = 0
         self._wait_s = wait_s
         self._take = take

@@ -231,6 +231,8 @@ def rate_limits(
     or seconds), ``anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-…`` (resets as
     RFC 3339 times) and Fireworks' ``x-ratelimit-limit-tokens-{prompt,generated}``.
     """
+    if not any("ratelimit" in name.lower() for name in headers):
+        return None  # most endpoints of one's own, which are asked the fastest
     found: dict[str, float | int | None] = {}
     for kind in ("requests", "tokens", "input-tokens", "output-tokens"):
         name = kind.replace("-", "_")

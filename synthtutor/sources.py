@@ -75,7 +75,10 @@ def canonical(row: object) -> bytes:
 class Occurrences:
     """How often each content was seen, in memory that does not grow with the rows (SQLite spills)."""
 
+    _most = 50_000  # contents that are remembered outside SQLite: most runs have no more
+
     def __enter__(self) -> Self:
+        self._first: dict[bytes, int] = {}
         self._seen = sqlite3.connect("", isolation_level=None)  # "": a temporary file
         self._seen.execute("PRAGMA journal_mode=OFF")
         self._seen.execute("PRAGMA synchronous=OFF")
@@ -88,6 +91,13 @@ class Occurrences:
 
     def count(self, content: bytes) -> int:
         """How often the content was seen before, counting this time for the next."""
+        nth = self._first.get(content)
+        if nth is not None:
+            self._first[content] = nth + 1
+            return nth + 1
+        if len(self._first) < self._most:
+            self._first[content] = 0
+            return 0
         (times,) = self._seen.execute(
             "INSERT INTO seen VALUES (?, 0) ON CONFLICT DO UPDATE SET n = n + 1 RETURNING n",
             (content,),
