@@ -15,7 +15,7 @@ test: $(VENV)/.dev
 	$(BIN)/synthtutor models pull smollm2-135m
 	bash tests/export/install_validators.sh
 	bash tests/faults/install_mocks.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow"
