@@ -28,6 +28,7 @@ from typing import Protocol, Self
 from synthtutor.errors import ProviderError, RateLimited, Rejected, Retryable, Unavailable
 from synthtutor.journal import BatchRecord, Journal
 from synthtutor.messages import Request, Response
+from synthtutor.meter import worst_case
 from synthtutor.provider import BatchProvider, BatchStatus, Capabilities, Provider
 
 __all__ = ["BatchPlan", "Batched", "Batching"]
@@ -114,6 +115,7 @@ class Batched:
         self._arrived = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._handing_over: set[asyncio.Future[None]] = set()
+        self._closing = False
 
     async def complete(self, request: Request) -> Response:
         """The reply, when its batch has come back.
@@ -162,6 +164,7 @@ class Batched:
                 raised = error
             if self._handing_over:
                 await asyncio.wait(self._handing_over, timeout=_HANDED_OVER_WITHIN_S)
+            self._closing = True
             for task in self._tasks:
                 task.cancel()
         if raised is not None:
@@ -280,7 +283,8 @@ class Batched:
             if batch.resumed:
                 batch.vendor_id = await self._found(batch)
             else:
-                await self._journal.plan_batch(batch.label, self._model, batch.items)
+                worst = [worst_case(batch._waiting[item].request) for item in batch.items]
+                await self._journal.plan_batch(batch.label, self._model, batch.items, worst)
                 batch.vendor_id = await self._submit(batch)
             batch.lost = batch.vendor_id is None
             state = "lost" if batch.lost else "submitted"
@@ -333,13 +337,15 @@ class Batched:
             except Retryable as error:  # it runs at the vendor whether we can ask or not
                 self._warn(f"batch {batch.vendor_id} could not be asked for: {error}")
                 pause_s = max(pause_s, error.retry_after_s or 0.0)
-            await asyncio.sleep(pause_s)
+            await self._sleep(pause_s)
             pause_s = min(2 * pause_s, self.plan.poll_s)
 
     async def _deliver(self, batch: Batch, vendor_id: str) -> None:
         known = set(batch.items) if batch.resumed else set()
+        answered: set[str] = set()
         async for item, outcome in self._provider.batch_results(vendor_id):
             if isinstance(outcome, Response):
+                answered.add(item)
                 outcome = replace(outcome, batched=True, request_id=f"{vendor_id}/{item}")
             waiting = batch._waiting.pop(item, None)
             if waiting is not None:
@@ -348,7 +354,7 @@ class Batched:
                 batch.unclaimed[item] = outcome
         detail = batch.status.detail if batch.status else None
         self._give_up(batch, detail or "the batch ended without an answer to this call")
-        await self._journal.batch_is(batch.label, "ended")
+        await self._journal.batch_ended(batch.label, answered)
 
     def _fail(self, batch: Batch, error: Exception) -> None:
         waiting, batch._waiting = batch._waiting, {}
@@ -364,9 +370,14 @@ class Batched:
 
     async def _pause(self, error: Retryable, faults: int) -> None:
         wait_s = error.retry_after_s
-        await asyncio.sleep(
-            min(self.plan.poll_s, 0.5 * 2 ** min(faults, 10)) if wait_s is None else wait_s
-        )
+        backoff_s = min(self.plan.poll_s, 0.5 * 2 ** min(faults, 10))
+        await self._sleep(backoff_s if wait_s is None else wait_s)
+
+    async def _sleep(self, seconds: float) -> None:
+        # A transport in Rust may swallow a cancellation that comes as its answer does.
+        if self._closing:
+            raise asyncio.CancelledError
+        await asyncio.sleep(seconds)
 
 
 def _name(request: Request) -> str:

@@ -308,7 +308,9 @@ class Engine(Generic[Row]):
         progress = self.progress
         self._at_once += finished.at_once
         done, failed = progress.done - self._at_once, progress.failed - self._at_once
-        enough = done >= self.judge_after or failed == done >= 5
+        # Refusals and faults come back before answers do, so the first five say little while most wait.
+        few = failed == done >= 5 and failed >= progress.waiting - 1
+        enough = done >= self.judge_after or few
         # What fails at once is ahead of answers that take their time: count those as good.
         at_best = progress.done + progress.waiting - 1
         if (enough and failed > self.max_failed * done) or (

@@ -1,32 +1,29 @@
 """From counted calls to a bill with its uncertainty: pure arithmetic, nothing is asked or read here.
 
-Where samples of the same kind have been billed, the rest is expected to be like them: a ratio
-estimator corrects the rehearsal of all rows by what rehearsed rows were really billed
-(Cochran, *Sampling Techniques*, ch. 6), and the spread of the billed ones around it gives the
-interval. Where nothing has been billed yet, lengths are declared beforehand, and the interval is as
-wide as such a guess deserves.
+Where samples of the same kind have been billed, the rest is expected to be like them, corrected by
+what the rehearsal knows of each row: a regression estimator (Cochran, *Sampling Techniques*, ch. 7)
+whose slopes are the billed share of each counted prompt token, and what else follows the length of
+the prompt. What is left unexplained gives the interval. Where nothing has been billed yet, lengths
+are declared beforehand, and the interval is as wide as such a guess deserves.
 """
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from synthtutor.forecasts import Forecast, Tariff, control, declared, measured, shares
+from synthtutor.intervals import needed
 from synthtutor.limits import Limits
 from synthtutor.prices import BATCH_SHARE, Price
-from synthtutor.samplings import Figures, PerSample, Site
+from synthtutor.samplings import Evidence, Figures, PerSample, Site
 
 __all__ = ["Estimate", "Evidence", "Range", "Stage", "estimated"]
 
-# Without any billed sample, a reply may well be this much shorter or longer than declared.
-_GUESS = (0.6, 1.6)
 _FEWEST = 3  # billed samples that are worth more than a guess
-_RESAMPLINGS = 400
-# Student's t, 97.5 %, by degrees of freedom; 1.96 beyond.
-_T = {2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 7: 2.36, 10: 2.23, 15: 2.13, 20: 2.09, 30: 2.04, 60: 2.0}
+_NEAR = 0.05  # how near an estimate should be before nobody asks for a larger pilot
 _FIRST_TOKEN_S, _TOKENS_PER_S = 0.8, 60.0
 
 
@@ -46,15 +43,6 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """Billed samples: of this very run (``own``), where they can be compared row by row, or of another."""
-
-    samples: PerSample
-    source: str
-    own: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Stage:
     """What one prompt in one role will take. ``cost_usd`` is None where the price is unknown."""
 
@@ -64,6 +52,7 @@ class Stage:
     model: str
     figures: Figures
     cost_usd: Range | None
+    tokens: Range
     basis: str
 
 
@@ -73,7 +62,8 @@ class Estimate:
 
     ``rows`` are to be made, of ``all_rows``. ``cost_usd`` covers the stages with a price, at live
     prices; ``batch_usd`` the same through the batch APIs; ``unpriced_calls`` counts the others.
-    ``seconds`` is how long it takes live, ``binding`` what it waits for.
+    ``seconds`` is how long it takes live, ``binding`` what it waits for. ``enough`` is how many
+    of the rows must have been made for the dollars to be within 5 %, None where none are to go by.
     """
 
     rows: int
@@ -86,6 +76,7 @@ class Estimate:
     unpriced_calls: float
     seconds: float
     binding: str
+    enough: int | None = None
     savings: Sequence[tuple[str, float]] = ()
     counting: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, str] = field(default_factory=dict)
@@ -104,16 +95,6 @@ class Estimate:
         return {**asdict(self), "calls": self.calls, "total": asdict(self.total())}
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One site's forecast: its figures, and how far each kind of token may be off."""
-
-    figures: Figures
-    low: float
-    high: float
-    basis: str
-
-
 def estimated(
     *,
     rows: int,
@@ -130,28 +111,32 @@ def estimated(
 ) -> Estimate:
     """Forecast ``rows`` samples and all controls.
 
-    ``spread`` is how far off, by model, counted prompts may be (a share); ``batched`` names the
-    models that have a batch API.
+    ``rehearsed`` stands for the samples to be made; ``also_rehearsed`` are the billed ones of the
+    evidence, where they are this run's own. ``spread`` is how far off, by model, counted prompts
+    may be (a share); ``batched`` names the models that have a batch API.
     """
-    stages: list[Stage] = []
-    for site in _sites(rehearsed, evidence):
-        part = _part(site, rows, rehearsed, also_rehearsed, evidence, prices, spread)
-        stages.append(_stage("sample", site, part, prices))
+    tariff = Tariff(prices, spread)
+    billed = evidence is not None and evidence.samples.count >= _FEWEST
+    known = evidence if billed else None
+    parts: list[tuple[str, Site, Forecast]] = []
+    for site in _sites(rehearsed, known, prices):
+        if known is not None and site in known.samples.sites():
+            part = measured(site, rows, rehearsed, also_rehearsed, known, tariff)
+        else:
+            part = declared(site, rehearsed.mean(site) * rows, rehearsed, tariff)
+        parts.append(("sample", site, part))
     for site in controls.sites():
-        like = next((s for s in stages if (s.role, s.stage) == (site.role, site.stage)), None)
-        part = _control(site, controls, like, prices, spread)
-        stages.append(_stage("control", site, part, prices))
+        like = next((p for _, s, p in parts if s[:2] == site[:2] and p.worth is not None), None)
+        parts.append(("control", site, control(site, controls, like, tariff)))
+    stages = [_stage(kind, site, part, tariff) for kind, site, part in parts]
     priced = [stage for stage in stages if stage.cost_usd is not None]
-    cost = _sum(stage.cost_usd for stage in priced if stage.cost_usd)
-    if evidence is not None and evidence.samples.count >= _FEWEST:
-        cost = _tightened(cost, rows, also_rehearsed, evidence, prices)
+    cost, enough = _bill(stages, [part for _, _, part in parts], rows, all_rows, known)
     in_batches = set(batched)
     batch = _sum(
         stage.cost_usd * (BATCH_SHARE if stage.model in in_batches else 1.0)
         for stage in priced
         if stage.cost_usd
     )
-    wide = _sum(_tokens(stage) for stage in stages)
     seconds, binding = _duration(stages, limits)
     return Estimate(
         rows=rows,
@@ -160,113 +145,67 @@ def estimated(
         stages=stages,
         cost_usd=cost,
         batch_usd=_like(batch, cost),
-        tokens=wide,
+        tokens=_sum(stage.tokens for stage in stages),
         unpriced_calls=sum(s.figures.calls for s in stages if s.cost_usd is None),
         seconds=seconds,
         binding=binding,
+        enough=enough,
     )
 
 
-def _sites(rehearsed: PerSample, evidence: Evidence | None) -> list[Site]:
-    """Those rehearsed, and those that only real replies led to."""
+def _sites(
+    rehearsed: PerSample, evidence: Evidence | None, models: Mapping[str, object]
+) -> list[Site]:
+    """Those rehearsed, and those of the run's models that only real replies led to."""
     sites = rehearsed.sites()
-    if evidence is not None and evidence.samples.count >= _FEWEST:
-        models = {(site.role, site.model) for site in sites}
-        more = [s for s in evidence.samples.sites() if s not in sites]
-        sites += [s for s in more if (s.role, s.model) in models]
+    if evidence is not None:
+        known = {(site.role, site.stage) for site in sites}
+        sites += [
+            site
+            for site in evidence.samples.sites()
+            if site.model in models and (site.role, site.stage) not in known
+        ]
     return sites
 
 
-def _part(
-    site: Site,
+# ── all together ─────────────────────────────────────────────────────────────────────────────
+
+
+def _stage(kind: str, site: Site, part: Forecast, tariff: Tariff) -> Stage:
+    dollars = tariff.cost(part.figures, site)
+    around = Range(part.low, 1.0, part.high)
+    tokens = part.figures.input_tokens + part.figures.output_tokens
+    cost = None if dollars is None else around * dollars
+    return Stage(kind, *site, part.figures, cost, around * tokens, part.basis)
+
+
+def _bill(
+    stages: Sequence[Stage],
+    parts: Sequence[Forecast],
     rows: int,
-    rehearsed: PerSample,
-    also: PerSample,
+    all_rows: int,
     evidence: Evidence | None,
-    prices: Mapping[str, Price],
-    spread: Mapping[str, float],
-) -> _Part:
-    mean = rehearsed.mean(site)
-    billed = evidence.samples if evidence is not None else PerSample()
-    if evidence is None or billed.count < _FEWEST or site not in billed.sites():
-        figures = replace(mean, seconds=0.0) * rows  # a rehearsal's seconds are nobody's
-        share = _output_share(site, figures, prices)
-        off = spread.get(site.model, 0.0)
-        low = 1 - share * (1 - _GUESS[0]) - (1 - share) * off
-        high = 1 + share * (_GUESS[1] - 1) + (1 - share) * off
-        return _Part(figures, low, high, "declared lengths")
-    real = billed.mean(site)
-    into = real.input_tokens
-    if evidence.own:
-        same = also.only(billed.by_sample)
-        counted, paid = same.total(site).input_tokens, billed.only(same.by_sample).total(site)
-        if counted:
-            into = mean.input_tokens * paid.input_tokens / counted
-    scale = into / real.input_tokens if real.input_tokens else 1.0
-    figures = Figures(
-        real.calls,
-        into,
-        real.output_tokens,
-        real.cache_read_tokens * scale,
-        real.cache_write_tokens * scale,
-        real.reasoning_tokens,
-        real.seconds,
-    )
-    spent = [_cost(figure, site, prices) or figure.output_tokens for figure in billed.at(site)]
-    error = _relative_error(spent, rows)
-    return _Part(figures * rows, max(0.0, 1 - error), 1 + error, evidence.source)
+) -> tuple[Range, int | None]:
+    """The dollars of all stages, and how many rows it takes to have them within 5 %.
 
-
-def _control(
-    site: Site,
-    controls: PerSample,
-    like: Stage | None,
-    prices: Mapping[str, Price],
-    spread: Mapping[str, float],
-) -> _Part:
-    """A control is judged as a sample is: its replies are as long as those."""
-    figures = controls.total(site)
-    if like is not None and like.basis != "declared lengths" and like.figures.calls:
-        each = like.figures * (1 / like.figures.calls)
-        out, thought = each.output_tokens * figures.calls, each.reasoning_tokens * figures.calls
-        seconds = each.seconds * figures.calls
-        figures = Figures(figures.calls, figures.input_tokens, out, 0, 0, thought, seconds)
-        return _Part(figures, 0.8, 1.2, like.basis)
-    figures = replace(figures, seconds=0.0)
-    share = _output_share(site, figures, prices)
-    off = spread.get(site.model, 0.0)
-    low = 1 - share * (1 - _GUESS[0]) - (1 - share) * off
-    return _Part(figures, low, 1 + share * (_GUESS[1] - 1) + (1 - share) * off, "declared lengths")
-
-
-def _stage(kind: str, site: Site, part: _Part, prices: Mapping[str, Price]) -> Stage:
-    dollars = _cost(part.figures, site, prices)
-    cost = None if dollars is None else Range(dollars * part.low, dollars, dollars * part.high)
-    return Stage(kind, *site, part.figures, cost, part.basis)
-
-
-def _cost(figures: Figures, site: Site, prices: Mapping[str, Price]) -> float | None:
-    price = prices.get(site.model)
-    if price is None or not price.known:
-        return None
-    one = price.cost(figures.usage_of_one())
-    return None if one is None else one * figures.calls
-
-
-def _output_share(site: Site, figures: Figures, prices: Mapping[str, Price]) -> float:
-    whole = _cost(figures, site, prices)
-    if not whole:
-        return figures.output_tokens / max(1.0, figures.output_tokens + figures.input_tokens)
-    silent = Figures(figures.calls, figures.input_tokens)
-    return 1 - (_cost(silent, site, prices) or 0.0) / whole
-
-
-def _tokens(stage: Stage) -> Range:
-    total = stage.figures.input_tokens + stage.figures.output_tokens
-    if stage.cost_usd is None or not stage.cost_usd.expected:
-        return Range(total * _GUESS[0], total, total * _GUESS[1])
-    cost = stage.cost_usd
-    return Range(total * cost.low / cost.expected, total, total * cost.high / cost.expected)
+    Of what was billed the sums of whole samples count: stages of one sample vary together, or even
+    each other out.
+    """
+    both = [(s.cost_usd, p) for s, p in zip(stages, parts, strict=True) if s.cost_usd is not None]
+    rest = _sum(cost for cost, part in both if part.worth is None)
+    measured = [(cost, part) for cost, part in both if part.worth is not None and cost.expected]
+    expected = math.fsum(cost.expected for cost, _ in measured)
+    if evidence is None or not expected:
+        return _sum(cost for cost, _ in both), None
+    samples: dict[bytes, float] = {}
+    for _, part in measured:
+        for name, worth in (part.worth or {}).items():
+            samples[name] = samples.get(name, 0.0) + worth
+    spent = list(samples.values())
+    unsure = math.fsum(abs(part.unsure) for _, part in measured)
+    low, high = shares(spent, rows, unsure, evidence)
+    whole = Range(expected * max(0.0, 1 - low), expected, expected * (1 + high))
+    return whole + rest, needed(spent, _NEAR, all_rows)
 
 
 def _sum(ranges: Iterable[Range]) -> Range:
@@ -279,54 +218,6 @@ def _like(found: Range, pattern: Range) -> Range:
         return found
     factor = found.expected / pattern.expected
     return Range(pattern.low * factor, found.expected, pattern.high * factor)
-
-
-# ── how far billed samples let us be off ─────────────────────────────────────────────────────
-
-
-def _tightened(
-    cost: Range,
-    rows: int,
-    also: PerSample,
-    evidence: Evidence,
-    prices: Mapping[str, Price],
-) -> Range:
-    """The sum's own interval: stages of one sample vary together, or even each other out."""
-    billed = evidence.samples
-    spent = {name: _sample_cost(made, prices) for name, made in billed.by_sample.items()}
-    expected_of = {name: _sample_cost(made, prices) for name, made in also.by_sample.items()}
-    paired = [(spent[n], expected_of[n]) for n in spent if expected_of.get(n)]
-    if evidence.own and len(paired) >= _FEWEST:
-        ratio = sum(b for b, _ in paired) / sum(s for _, s in paired)
-        around = [b - ratio * s for b, s in paired]
-        level = sum(b for b, _ in paired) / len(paired)
-        error = _relative_error([level + r for r in around], rows)
-    else:
-        error = _relative_error(list(spent.values()), rows) * (1.0 if evidence.own else 1.5)
-    return Range(max(0.0, cost.expected * (1 - error)), cost.expected, cost.expected * (1 + error))
-
-
-def _sample_cost(made: Mapping[Site, Figures], prices: Mapping[str, Price]) -> float:
-    return sum(_cost(figures, site, prices) or 0.0 for site, figures in made.items())
-
-
-def _relative_error(spent: Sequence[float], rows: int) -> float:
-    """How far the sum of ``rows`` further samples may be from what these let expect (a share).
-
-    Both are uncertain: the mean of few, and the sum to come. The larger of Student's interval and
-    of the bootstrap's is taken; for few long-tailed samples the first alone is too narrow.
-    """
-    n = len(spent)
-    mean = sum(spent) / n if n else 0.0
-    if n < _FEWEST or mean <= 0:
-        return _GUESS[1] - 1
-    sd = math.sqrt(sum((value - mean) ** 2 for value in spent) / (n - 1))
-    t = next((t for freedom, t in _T.items() if n - 1 <= freedom), 1.96)
-    student = t * sd * math.sqrt(1 / n + 1 / max(1, rows)) / mean
-    chance = random.Random(n)
-    means = sorted(sum(chance.choices(spent, k=n)) / n for _ in range(_RESAMPLINGS))
-    bootstrap = max(means[-_RESAMPLINGS // 40] - mean, mean - means[_RESAMPLINGS // 40]) / mean
-    return max(student, bootstrap)
 
 
 # ── time ─────────────────────────────────────────────────────────────────────────────────────

@@ -83,14 +83,17 @@ async def estimate(
         if rows is None:
             refuse_endless(config, recipe, roles)
         known = evidence.samples.by_sample if evidence is not None and evidence.own else {}
+        done = _done(folder)
 
         async def rehearsed() -> Rehearsal:
-            return await rehearse(config, recipe, roles, rows=rows, most=most, also=known)
+            return await rehearse(
+                config, recipe, roles, rows=rows, most=most, also=known, done=done.samples
+            )
 
         found = await rehearsed()
         if exact and await _count_exactly(models):
             found = await rehearsed()
-    return _priced(config, found, evidence, models, folder, compare)
+    return _priced(config, found, evidence, models, done, compare)
 
 
 def costs_nothing(config: RunConfig) -> bool:
@@ -110,24 +113,23 @@ def _priced(
     found: Rehearsal,
     evidence: Evidence | None,
     models: Mapping[str, _Model],
-    folder: Path,
+    done: _Done,
     compare: Iterable[str],
 ) -> Estimate:
-    done, controls_done, paid = _done(folder)
     limits = config.limits()
 
     def with_prices(prices: Mapping[str, Price]) -> Estimate:
         return estimated(
-            rows=max(0, found.rows - done),
+            rows=found.left,
             all_rows=found.rows,
             rehearsed=found.samples,
             also_rehearsed=found.also,
-            controls=found.controls.of(0) if not controls_done else type(found.controls)(),
+            controls=found.controls.of(0) if not done.controls else type(found.controls)(),
             evidence=evidence,
             prices=prices,
             spread={name: model.counter.spread for name, model in models.items()},
             limits=limits,
-            paid_usd=paid,
+            paid_usd=done.paid_usd,
             batched=[n for n, model in models.items() if isinstance(model.provider, BatchProvider)],
         )
 
@@ -159,7 +161,8 @@ def _savings(
     if not config.batch and result.batch_usd.expected < full:
         found.append(("--batch", full - result.batch_usd.expected))
     if config.per_seed and config.per_seed > 1:
-        found.append((f"--per-seed {config.per_seed // 2}", full / 2))
+        fewer = config.per_seed // 2
+        found.append((f"--per-seed {fewer}", full * (1 - fewer / config.per_seed)))
     named = list(compare)
     for model in prices:
         roles = sorted({stage.role for stage in result.stages if stage.model == model})
@@ -259,6 +262,8 @@ def _evidence(
             if path != own and not _alike(reading, config, recipe, wanted):
                 continue
             samples = reading.per_sample(finished=True)
+            if samples.count < 2000:  # all there are: those that made no call cost nothing
+                samples = samples.of(sum(reading.outcomes().values()))
         finally:
             reading.close()
         if path == own and samples.count >= 3:
@@ -306,15 +311,23 @@ def _calibrate(models: Mapping[str, _Model], billed: Iterable[tuple[str, Request
         models[name].counter = calibrated(models[name].counter, found)
 
 
-def _done(folder: Path) -> tuple[int, bool, float]:
-    """Of this folder's run: samples finished, whether its controls are, dollars paid."""
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """Of this folder's run: samples that have an outcome, whether its controls do, dollars paid."""
+
+    samples: frozenset[bytes] = frozenset()
+    controls: bool = False
+    paid_usd: float = 0.0
+
+
+def _done(folder: Path) -> _Done:
     try:
         reading = Reading.open(folder / "journal.sqlite")
     except JournalError:
-        return 0, False, 0.0
+        return _Done()
     try:
-        finished = sum(reading.outcomes().values())
-        return finished, bool(reading.outcomes("control")), reading.totals()[2]
+        finished = frozenset(reading.finished_samples() | reading.failed_samples())
+        return _Done(finished, bool(reading.outcomes("control")), reading.totals()[2])
     finally:
         reading.close()
 

@@ -24,9 +24,10 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,7 +36,7 @@ import orjson
 from synthtutor.disk import fill, lock
 from synthtutor.errors import JournalError
 from synthtutor.messages import Response
-from synthtutor.tables import FORMAT, FROM_1, META, PUT_CALL, PUT_SAMPLE, SCHEMA
+from synthtutor.tables import FORMAT, FROM_1, META, PUT_CALL, PUT_SAMPLE, SCHEMA, transaction
 
 __all__ = ["BatchRecord", "Call", "Journal", "Replay", "SampleRecord", "read_only"]
 
@@ -94,6 +95,7 @@ class SampleRecord:
 class BatchRecord:
     """A batch of calls at a vendor. ``items`` are its custom ids; ``at`` is when it was planned.
 
+    ``worst`` is what each item may take at most: (input, output) tokens; empty where not known.
     ``state``: ``planned`` (perhaps submitted: the process ended before it knew), ``submitted``
     (``vendor_id`` is known), ``ended`` (its results were read) or ``lost`` (never submitted).
     """
@@ -104,6 +106,7 @@ class BatchRecord:
     vendor_id: str | None
     items: Sequence[str]
     at: float
+    worst: Sequence[tuple[int, int]] = ()
 
 
 _Write = tuple[str, tuple[Any, ...]]
@@ -171,13 +174,28 @@ class Journal:
         )
         return self._pass
 
-    async def end(self, *, complete: bool, retries: int, rate_limited: int, seconds: float) -> None:
-        """Close the pass. After a complete one, samples that it did not make are no longer read."""
+    async def end(
+        self,
+        *,
+        complete: bool,
+        retries: int,
+        rate_limited: int,
+        seconds: float,
+        replayed: tuple[int, float] = (0, 0.0),
+    ) -> None:
+        """Close the pass. After a complete one, samples that it did not make are no longer read.
+
+        ``replayed`` is what it took from the journal: (calls, US dollars that were paid for them).
+        """
         await self._write(
-            "UPDATE passes SET complete = ?, retries = ?, rate_limited = ?, seconds = ? "
-            "WHERE pass = ?",
-            (int(complete), retries, rate_limited, seconds, self._pass),
+            "UPDATE passes SET complete = ?, retries = ?, rate_limited = ?, seconds = ?, "
+            "replayed_calls = ?, replayed_usd = ? WHERE pass = ?",
+            (int(complete), retries, rate_limited, seconds, *replayed, self._pass),
         )
+
+    async def note(self, key: str, value: str) -> None:
+        """Keep a text about the run under a name, in place of the one before."""
+        await self._kept("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     async def put(self, call: Call) -> None:
         """Record a paid reply; returns after the commit that holds it.
@@ -207,19 +225,35 @@ class Journal:
             ),
         )  # fmt: skip
 
-    async def plan_batch(self, label: str, model: str, items: Sequence[str]) -> None:
-        """Record that these calls are about to be submitted.
+    async def plan_batch(
+        self, label: str, model: str, items: Sequence[str], worst: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        """Record that these calls are about to be submitted, with the most that each may take.
 
         What can be lost after that is only the vendor's answer: the batch is found by its label.
         """
-        values = (label, model, self._pass, "planned", orjson.dumps(items).decode(), time.time())
-        await self._kept("INSERT INTO batches VALUES (?, ?, ?, ?, NULL, ?, ?)", values)
+        texts = orjson.dumps(items).decode(), time.time(), orjson.dumps(worst).decode()
+        await self._kept(
+            "INSERT INTO batches VALUES (?, ?, ?, 'planned', NULL, ?, ?, ?)",
+            (label, model, self._pass, *texts),
+        )
 
     async def batch_is(self, label: str, state: str, vendor_id: str | None = None) -> None:
         """Record what became of a batch: submitted, ended or lost."""
         await self._kept(
             "UPDATE batches SET state = ?, vendor_id = coalesce(?, vendor_id) WHERE label = ?",
             (state, vendor_id, label),
+        )
+
+    async def batch_ended(self, label: str, answered: Collection[str]) -> None:
+        """Record that its results were read: nothing is owed for what it did not answer."""
+        found = self._one("SELECT items, worst FROM batches WHERE label = ?", label)
+        items, worst = map(orjson.loads, found or ("[]", "[]"))
+        pairs = zip(items, worst, strict=False)
+        owed = [most if item in answered else (0, 0) for item, most in pairs]
+        await self._kept(
+            "UPDATE batches SET state = 'ended', worst = ? WHERE label = ?",
+            (orjson.dumps(owed).decode(), label),
         )
 
     async def _kept(self, sql: str, values: tuple[Any, ...]) -> None:
@@ -253,7 +287,7 @@ class Journal:
         if not writes:
             return None
         try:
-            _transaction(connection, writes)
+            transaction(connection, writes)
         except _UNWRITABLE as first:
             if self._broken is None:
                 self._broken = JournalError(f"{self.path}: {first}; nothing more is asked")
@@ -261,7 +295,7 @@ class Journal:
                 return self._broken
             self._ballast.unlink(missing_ok=True)
             try:
-                _transaction(connection, writes)
+                transaction(connection, writes)
             except _UNWRITABLE:
                 return self._broken
         return None
@@ -291,15 +325,15 @@ class Journal:
             replies[key] = Replay(data, cost, before.nth + 1 if before else 1)
         return replies
 
-    def batches(self, model: str) -> list[BatchRecord]:
-        """The model's batches that may hold replies not journaled yet, oldest first.
+    def batches(self, model: str | None = None) -> list[BatchRecord]:
+        """The model's (or all) batches that may hold replies not journaled yet, oldest first.
 
         Their ``items`` are those without a journaled reply (found by the reply's request id,
         which is ``VENDOR_ID/CUSTOM_ID`` for a batched one).
         """
         rows = self._reader.execute(
-            "SELECT label, model, state, vendor_id, items, at FROM batches "
-            "WHERE model = ? AND state != 'lost' ORDER BY at, label",
+            "SELECT label, model, state, vendor_id, items, at, worst FROM batches "
+            "WHERE model = coalesce(?, model) AND state != 'lost' ORDER BY at, label",
             (model,),
         ).fetchall()
         if not rows:
@@ -308,15 +342,17 @@ class Journal:
             name
             for (name,) in self._reader.execute(
                 "SELECT json_extract(CAST(response AS TEXT), '$.request_id') FROM calls "
-                "WHERE model = ? AND batched",
+                "WHERE model = coalesce(?, model) AND batched",
                 (model,),
             )
         }
         found = []
-        for label, own, state, vendor_id, items, at in rows:
-            left = [item for item in orjson.loads(items) if f"{vendor_id}/{item}" not in landed]
+        for label, own, state, vendor_id, items, at, worst in rows:
+            each = zip_longest(orjson.loads(items), orjson.loads(worst), fillvalue=(0, 0))
+            left = [pair for pair in each if f"{vendor_id}/{pair[0]}" not in landed]
             if left:
-                found.append(BatchRecord(label, own, state, vendor_id, left, at))
+                names, most = zip(*left, strict=True)
+                found.append(BatchRecord(label, own, state, vendor_id, names, at, most))
         return found
 
     def _one(self, sql: str, *values: object) -> Any:
@@ -347,18 +383,6 @@ class Journal:
                 f"{self.path}: written in format {found[0]}, this version reads {FORMAT}; "
                 "use the version of synthtutor that wrote it"
             )
-
-
-def _transaction(connection: sqlite3.Connection, writes: list[_Write]) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for sql, values in writes:
-            connection.execute(sql, values)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _resolve(waiting: list[asyncio.Future[None]], error: JournalError | None) -> None:

@@ -95,6 +95,7 @@ class Window:
         self._sent = 0
         self._cut_at = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
 
     async def acquire(self, priority: int = 0, cost: Cost = _ONE) -> int:
         """Wait for a place; the number tells a later failure to which burst it belongs.
@@ -140,11 +141,13 @@ class Window:
 
     def _look_again(self, wait_s: float) -> None:
         loop = asyncio.get_running_loop()
+        at = loop.time() + wait_s
         if self._timer is not None:
-            if self._timer.when() <= loop.time() + wait_s:
+            if self._due <= at:
                 return
             self._timer.cancel()
-        self._timer = loop.call_later(wait_s, self._woken)
+        # Not the timer's own when(): uvloop has none for what is due at once.
+        self._timer, self._due = loop.call_at(at, self._woken), at
 
     def _woken(self) -> None:
         self._timer = None

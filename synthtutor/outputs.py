@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import tee
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import orjson
 
+from synthtutor.accounts import (
+    Expectation,
+    Left,
+    Resumes,
+    cost_per_kept,
+    expectation,
+    folded,
+    left,
+)
 from synthtutor.export import FORMATS, export
 from synthtutor.export.destination import replacing, sweep
 from synthtutor.export.faults import Report
 from synthtutor.export.validate import validate
+from synthtutor.journal import Journal, SampleRecord
 from synthtutor.messages import Usage
 from synthtutor.prices import BATCH_SHARE, Price
 from synthtutor.reading import Reading
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.statistics import statistics
 
-__all__ = ["Controls", "Saved", "Summary", "finished", "summarise", "write_outputs"]
+__all__ = ["Controls", "Saved", "Summary", "finished", "look_across", "summarise", "write_outputs"]
 
 _MEASURED_TEXTS = 5_000  # enough for two digits; more would only delay the end of a large run
 _KEPT = ("kept",)
@@ -61,7 +72,9 @@ class Summary:
     """What a run made and what it took, earlier sessions included.
 
     ``cost_usd`` covers priced calls only; ``unpriced_calls`` counts the rest. ``account`` has one
-    entry per kind, role, model and prompt. ``left_out`` names (model, setting, calls) for what a
+    entry per kind, role, model, prompt and outcome of the sample. ``cost_per_kept_usd`` is
+    everything paid by the samples kept, None where prices are unknown. ``expected`` is the estimate
+    shown before the run, ``left`` what has no sample yet; None where there is none. ``left_out`` names (model, setting, calls) for what a
     recipe asked for and the model does not take.
     """
 
@@ -84,6 +97,10 @@ class Summary:
     prices: Mapping[str, str]
     saved: Saved
     left_out: Sequence[tuple[str, str, int]]
+    cost_per_kept_usd: float | None
+    resumes: Resumes
+    expected: Expectation | None
+    left: Left | None
 
     @property
     def made(self) -> int:
@@ -108,6 +125,27 @@ def finished(
         yield orjson.loads(body)
 
 
+async def look_across(journal: Journal, recipe: Recipe[Any]) -> None:
+    """Record what the recipe's ``across`` makes of the finished samples, in the order of their rows.
+
+    The journal's samples decide it alone, so the same journal gives the same files. Raises
+    JournalError where the journal cannot be written.
+    """
+    if recipe.across is None:
+        return
+    reading = Reading.open(journal.path)
+    try:
+        before, given = tee(reading.records("kept", "rejected"))
+        looked = recipe.across(orjson.loads(body) for _, _, body in given)
+        for (sample, position, body), new in zip(before, looked, strict=True):
+            if new != orjson.loads(body):
+                found = new["metadata"]["outcome"], "; ".join(new["metadata"]["reasons"])
+                record = SampleRecord(sample, "sample", position, *found, orjson.dumps(new))
+                await journal.finish(record)
+    finally:
+        reading.close()
+
+
 def summarise(
     reading: Reading,
     *,
@@ -120,11 +158,11 @@ def summarise(
 ) -> Summary:
     """Fold the journal. ``prices`` are those of the models."""
     calls, usage, cost, unpriced = reading.totals()
-    account = reading.account()
+    account, outcomes = reading.entries(), reading.outcomes()
     return Summary(
         recipe=recipe.name,
         complete=complete,
-        outcomes=reading.outcomes(),
+        outcomes=outcomes,
         reasons=reading.reasons(*_DROPPED),
         calls=calls,
         input_tokens=usage.input_tokens,
@@ -141,6 +179,10 @@ def summarise(
         prices={model: price.source for model, price in prices.items()},
         saved=_saved(account, prices),
         left_out=[(*where, count) for where, count in sorted(left_out.items())],
+        cost_per_kept_usd=cost_per_kept(cost, unpriced, outcomes.get("kept", 0)),
+        resumes=reading.resumes(),
+        expected=expectation(reading.noted("estimate"), cost, unpriced, complete=complete),
+        left=left(account, reading.noted("rows"), sum(outcomes.values())),
     )
 
 
@@ -154,6 +196,7 @@ def write_outputs(reading: Reading, folder: Path, summary: Summary, recipe: Reci
     for name, outcomes in (("samples", _KEPT), ("rejected", _DROPPED), ("finetune", _KEPT)):
         export(finished(reading, outcomes), folder / FORMATS[name].name, format=name)
     report = validate(folder / FORMATS["finetune"].name, strict_roles=recipe.chat_roles)
+    per_kept = summary.cost_per_kept_usd
     figures = {
         **statistics(
             finished(reading, (*_KEPT, *_DROPPED)),
@@ -167,6 +210,7 @@ def write_outputs(reading: Reading, folder: Path, summary: Summary, recipe: Reci
         "account": [_reproducible(entry) for entry in summary.account],
         "cost_usd": round(summary.cost_usd, 6),
         "unpriced_calls": summary.unpriced_calls,
+        "cost_per_kept_usd": per_kept if per_kept is None else round(per_kept, 6),
         "prices": dict(summary.prices),
         "saved": asdict(summary.saved),
         "settings_left_out": [list(entry) for entry in summary.left_out],
@@ -192,7 +236,7 @@ def _reproducible(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _saved(account: Sequence[Mapping[str, Any]], prices: Mapping[str, Price]) -> Saved:
     """From each entry's average call: prices may have steps, which sums would climb."""
     batches = caching = 0.0
-    for entry in account:
+    for entry in folded(account, "kind", "role", "model", "stage"):
         price, calls = prices.get(entry["model"]), entry["calls"]
         if price is None or not price.known or entry["unpriced"]:
             continue

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from synthtutor.accounts import Resumes, entries, folded, resumes, totals
 from synthtutor.errors import JournalError
 from synthtutor.journal import read_only
 from synthtutor.messages import Usage
@@ -15,9 +18,6 @@ from synthtutor.samplings import Figures, PerSample, Site
 from synthtutor.tables import FORMAT
 
 __all__ = ["Reading"]
-
-# In whole picodollars: a sum of floats depends on its order, and calls land in any order.
-_DOLLARS = "coalesce(sum(CAST(round(cost_usd * 1e12) AS INTEGER)), 0) / 1e12"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,14 @@ class Reading:
         )
         for (body,) in rows:
             yield body
+
+    def records(self, *outcomes: str) -> Iterator[tuple[bytes, int, bytes]]:
+        """Id, position and body of the current samples with one of the outcomes, in row order."""
+        yield from self.connection.execute(
+            "SELECT sample, position, body FROM samples WHERE kind = 'sample' AND pass >= ? "  # noqa: S608  # only question marks are put in
+            f"AND outcome IN ({','.join('?' * len(outcomes))}) ORDER BY position",
+            (self._floor(), *outcomes),
+        )
 
     def failed_samples(self) -> set[bytes]:
         """The ids of the samples that got no answer, from a writer or from a judge."""
@@ -119,22 +127,22 @@ class Reading:
     def account(self) -> list[dict[str, Any]]:
         """Calls, tokens, dollars and seconds by kind, role, model and stage: everything ever paid.
 
-        ``cost_usd`` sums the priced calls; ``unpriced`` counts the others; ``batched`` calls cost
-        half. ``asked_again`` first replies could not be used, which cost ``asked_again_tokens``.
+        The figures are those of `accounts.entries`, over all outcomes.
         """
-        cursor = self.connection.execute(
-            "SELECT kind, role, model, stage, count(*) AS calls, sum(input_tokens) AS input_tokens, "  # noqa: S608  # a constant is put in
-            "sum(cache_read_tokens) AS cache_read_tokens, "
-            "sum(cache_write_tokens) AS cache_write_tokens, sum(output_tokens) AS output_tokens, "
-            f"sum(reasoning_tokens) AS reasoning_tokens, {_DOLLARS} AS cost_usd, "
-            "sum(cost_usd IS NULL) AS unpriced, "
-            "sum(finish = 'refusal') AS refused, sum(finish = 'length') AS truncated, "
-            "sum(batched) AS batched, sum(attempt = 1) AS asked_again, "
-            "sum((attempt > 0) * (input_tokens + output_tokens)) AS asked_again_tokens, "
-            "total(seconds) AS seconds FROM calls GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
-        )
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
+        return folded(self.entries(), "kind", "role", "model", "stage")
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The same by the outcome of the sample too."""
+        return entries(self.connection, self._floor())
+
+    def resumes(self) -> Resumes:
+        """What resuming took from the journal instead of paying for it again."""
+        return resumes(self.connection)
+
+    def noted(self, key: str) -> Any:
+        """What was noted under a name, read as JSON; None where nothing was."""
+        found = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if found is None else orjson.loads(found[0])
 
     def per_sample(
         self, kind: str = "sample", *, finished: bool = False, most: int = 2_000
@@ -162,14 +170,17 @@ class Reading:
             "SELECT model, request, input_tokens FROM calls ORDER BY id DESC LIMIT ?", (most,)
         )
 
+    def bills(self, most: int = 500) -> Iterator[tuple[str, bytes, Usage]]:
+        """The model, the request's JSON and the billed tokens of the latest calls."""
+        for model, request, *tokens in self.connection.execute(
+            "SELECT model, request, input_tokens, output_tokens FROM calls ORDER BY id DESC LIMIT ?",
+            (most,),
+        ):
+            yield model, request, Usage(*tokens)
+
     def totals(self) -> tuple[int, Usage, float, int]:
         """Everything ever paid: calls, usage, US dollars, calls without a known price."""
-        row = self.connection.execute(
-            "SELECT count(*), total(input_tokens), total(output_tokens), total(cache_read_tokens), "  # noqa: S608  # a constant is put in
-            f"total(cache_write_tokens), total(reasoning_tokens), {_DOLLARS}, "
-            "total(cost_usd IS NULL) FROM calls"
-        ).fetchone()
-        return int(row[0]), Usage(*map(int, row[1:6])), float(row[6]), int(row[7])
+        return totals(self.connection)
 
     def batches(self) -> list[dict[str, Any]]:
         """The batches that may hold replies: label, model, state, vendor_id, calls and at (a time)."""

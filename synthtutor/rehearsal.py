@@ -8,9 +8,11 @@ reply is expected to have.
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,22 +37,8 @@ from synthtutor.sources import Occurrences, limited
 __all__ = ["Expected", "Rehearsal", "rehearse"]
 
 _WORDS = [
-    "which",
-    "part",
-    "of",
-    "the",
-    "whole",
-    "would",
-    "you",
-    "compare",
-    "first",
-    "and",
-    "why",
-    "does",
-    "that",
-    "help",
-    "you",
-    "here",
+    *("which", "part", "of", "the", "whole", "would", "you", "compare"),
+    *("first", "and", "why", "does", "that", "help", "you", "here"),
 ]
 _TOKENS_PER_WORD = 1.15
 
@@ -71,11 +59,12 @@ Lengths = Callable[[str, str, Request], Expected]
 class Rehearsal:
     """What was counted: the calls of each rehearsed sample, and of how many rows they stand.
 
-    ``samples`` are an even choice of all rows; ``also`` are those asked for besides. ``controls``
-    are all of the run's.
+    Of all ``rows``, ``left`` are still to be done. ``samples`` are an even choice of these;
+    ``also`` are those asked for besides. ``controls`` are all of the run's.
     """
 
     rows: int
+    left: int
     samples: PerSample
     also: PerSample
     controls: PerSample
@@ -96,7 +85,8 @@ class Rehearsing:
         site = call_at_hand.get()
         expected = self._lengths(site.role, site.stage, request)
         out = min(expected.visible + expected.reasoning, request.settings.max_tokens)
-        text = in_form(request.schema, expected.visible, random.Random(request.digest()))
+        chance = random.Random(request.digest())
+        text = in_form(request.schema, expected.visible, chance, _odds_of_this_sample(chance))
         usage = Usage(
             self._count(request), round(out), reasoning_tokens=round(min(expected.reasoning, out))
         )
@@ -110,6 +100,23 @@ class Rehearsing:
         """Nothing to close."""
 
 
+_odds: ContextVar[float] = ContextVar("odds")
+
+
+def _odds_of_this_sample(chance: random.Random) -> float:
+    """How often a yes is said in the sample at hand, each with odds of its own.
+
+    What a reply decides (is the student there yet, is the draft good) decides how many calls
+    follow, and nobody knows how often. With the same odds for all, every dialogue would be about
+    as long; so the samples spread from hardly ever to nearly always.
+    """
+    odds = _odds.get(None)
+    if odds is None:
+        odds = chance.random()
+        _odds.set(odds)
+    return odds
+
+
 async def rehearse(
     config: RunConfig,
     recipe: Recipe[Any],
@@ -118,13 +125,15 @@ async def rehearse(
     rows: Iterable[Any] | None = None,
     most: int = 200,
     also: Collection[bytes] = frozenset(),
+    done: Collection[bytes] = frozenset(),
 ) -> Rehearsal:
     """Rehearse at most ``most`` rows, evenly chosen, and the samples whose ids are in ``also``.
 
+    Those in ``done`` are not chosen, as there is nothing to be done about them.
     ``roles`` are asked as they are, so their providers should be `Rehearsing`.
     """
     every = limited(recipe_rows(config, recipe).rows if rows is None else rows, config.n)
-    even, wanted, count = _chosen(recipe.name, every, most, also)
+    even, wanted, count, left = _chosen(recipe.name, every, most, also, done)
     rubric = rubric_of(config, recipe)
     prompts = Prompts(*[Path(config.prompts)] if config.prompts else [])
     parts: list[PerSample] = []
@@ -142,7 +151,14 @@ async def rehearse(
             async with Journal(path, ballast_bytes=0) as journal:
                 await journal.begin("{}")
                 context = RunContext(
-                    journal, roles, prompts, config.seed, rubric=rubric, options=config.options
+                    journal,
+                    roles,
+                    prompts,
+                    config.seed,
+                    reasks=0,  # filler that a recipe does not accept would be asked for again
+                    rubric=rubric,
+                    options=config.options,
+                    rehearsing=True,
                 )
                 engine: Engine[Any] = Engine(
                     recipe.name, function, context, Stop(), kind=kind, dry=True, max_failed=1.0
@@ -154,7 +170,7 @@ async def rehearse(
             finally:
                 reading.close()
     samples, others, controls = parts
-    return Rehearsal(count, samples.of(len(even)), others, controls)
+    return Rehearsal(count, left, samples.of(len(even)), others, controls)
 
 
 @contextmanager
@@ -164,75 +180,110 @@ def _scratch() -> Any:
 
 
 def _chosen(
-    name: str, rows: Iterable[Any], most: int, also: Collection[bytes]
-) -> tuple[list[Any], list[Any], int]:
-    """Every k-th row, with k doubled whenever that would be too many; and the wanted ones."""
+    name: str, rows: Iterable[Any], most: int, also: Collection[bytes], done: Collection[bytes]
+) -> tuple[list[Any], list[Any], int, int]:
+    """At most ``most`` of the rows that are not done, evenly; the wanted ones; how many rows, how many left."""
     even: list[Any] = []
     wanted: list[Any] = []
     step = 1
-    count = 0
+    count = left = 0
     with Occurrences() as occurrences:
         for row in rows:
-            if count % step == 0:
-                even.append(row)
-                if len(even) == 2 * most:
-                    even, step = even[::2], 2 * step
-            if also and sample_id(name, "sample", row, occurrences) in also:
-                wanted.append(row)
             count += 1
-    return even, wanted, count
+            sample = sample_id(name, "sample", row, occurrences) if also or done else b""
+            if sample in also:
+                wanted.append(row)
+            if sample in done:
+                continue
+            if left % step == 0:
+                even.append(row)
+                if len(even) == 8 * most:
+                    even, step = even[::2], 2 * step
+            left += 1
+    if len(even) > most:
+        even = [even[place * len(even) // most] for place in range(most)]
+    return even, wanted, count, left
 
 
-def in_form(schema: Schema | None, tokens: float, chance: random.Random) -> str:
-    """Text of about so many tokens: words, or JSON whose strings have as many words as it takes."""
+def in_form(schema: Schema | None, tokens: float, chance: random.Random, odds: float = 0.5) -> str:
+    """Text of about so many tokens: words, or JSON whose strings have as many words as it takes.
+
+    ``odds`` are those of a yes where the schema asks for a yes or a no.
+    """
     if schema is None:
         return _words(tokens / _TOKENS_PER_WORD, chance)
-    definition = schema.strict
-    bare = _value(definition, definition.get("$defs", {}), chance, 1)
-    strings = max(1, _strings(bare))
-    structure = len(orjson.dumps(bare)) / 4
-    each = max(1.0, 1 + (tokens - structure) / strings / _TOKENS_PER_WORD)
-    return orjson.dumps(_value(definition, definition.get("$defs", {}), chance, each)).decode()
+    form = _Form(schema.strict.get("$defs", {}), chance, odds)
+    choices = chance.getstate()
+    bare = form.value(schema.strict, 1)
+    strings = list(_strings(bare))
+    structure = len(orjson.dumps(bare)) / 4 - _TOKENS_PER_WORD * len(strings)
+    each = max(1.0, (tokens - structure) / max(1, len(strings)) / _TOKENS_PER_WORD)
+    chance.setstate(choices)
+    return orjson.dumps(form.value(schema.strict, each)).decode()
 
 
 def _words(count: float, chance: random.Random) -> str:
     return " ".join(chance.choices(_WORDS, k=max(1, round(count))))
 
 
-def _strings(value: object) -> int:
+def _strings(value: object) -> Iterator[str]:
     if isinstance(value, dict):
-        return sum(map(_strings, value.values()))
+        value = list(value.values())
     if isinstance(value, list):
-        return sum(map(_strings, value))
-    return isinstance(value, str)
+        for each in value:
+            yield from _strings(each)
+    if isinstance(value, str):
+        yield value
 
 
-def _value(
-    schema: Mapping[str, Any], defs: Mapping[str, Any], chance: random.Random, words: float
-) -> object:
-    if "$ref" in schema:
-        return _value(defs[schema["$ref"].rsplit("/", 1)[-1]], defs, chance, words)
-    for several in ("anyOf", "oneOf"):
-        if several in schema:
-            return _value(schema[several][0], defs, chance, words)
-    if "const" in schema:
-        return schema["const"]
-    if "enum" in schema:
-        return chance.choice(schema["enum"])
-    low = schema.get("minimum", 0)
-    match schema.get("type", "object"):
-        case "string":
-            text = _words(words, chance)
-            text = text.ljust(schema.get("minLength", 0), ".")
-            return text[: schema.get("maxLength", len(text))]
-        case "boolean":
-            return chance.random() < 0.8
-        case "integer" | "number":
-            return min(low + 1, schema.get("maximum", low + 1))
-        case "array":
-            count = max(1, schema.get("minItems", min(3, schema.get("maxItems", 3))))
-            return [_value(schema["items"], defs, chance, words) for _ in range(count)]
-        case "null":
-            return None
-    fields = schema.get("properties", {})
-    return {name: _value(own, defs, chance, words) for name, own in fields.items()}
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A value that satisfies a schema, its strings as long as is said."""
+
+    defs: Mapping[str, Any]
+    chance: random.Random
+    odds: float
+
+    def value(self, schema: Mapping[str, Any], words: float) -> object:
+        if "$ref" in schema:
+            return self.value(self.defs[schema["$ref"].rsplit("/", 1)[-1]], words)
+        for several in ("anyOf", "oneOf"):
+            if several in schema:
+                return self.value(schema[several][0], words)
+        if "const" in schema:
+            return schema["const"]
+        if "enum" in schema:
+            return self.chance.choice(schema["enum"])
+        match schema.get("type", "object"):
+            case "string":
+                return self._string(schema, words)
+            case "boolean":
+                return self.chance.random() < self.odds
+            case "integer" | "number" as kind:
+                return _number(schema, whole=kind == "integer")
+            case "array":
+                most = schema.get("maxItems", 3)
+                count = max(schema.get("minItems", 0), min(3, most))
+                return [self.value(schema.get("items", {}), words) for _ in range(count)]
+            case "null":
+                return None
+        fields = schema.get("properties", {})
+        return {name: self.value(own, words) for name, own in fields.items()}
+
+    def _string(self, schema: Mapping[str, Any], words: float) -> str:
+        # Words of their own, so that how many there are leaves the choices after them as they are.
+        own = random.Random(self.chance.random())
+        text = _words(words, own).ljust(schema.get("minLength", 0), ".")
+        return text[: schema.get("maxLength", len(text))]
+
+
+def _number(schema: Mapping[str, Any], *, whole: bool) -> float:
+    """The smallest that is allowed, or one more."""
+    step = schema.get("multipleOf", 1)
+    low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if whole:
+        low = math.ceil(low / step) * step
+    if high is None or low + step < high:
+        return float(low + step) if not whole else low + step
+    return float(low + high) / 2 if not whole else low

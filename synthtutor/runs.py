@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from synthtutor.accounts import carry_over
 from synthtutor.batches import Batch
 from synthtutor.config import RunConfig
 from synthtutor.engine import Engine, Finished, Progress, Stop
@@ -29,7 +30,7 @@ from synthtutor.errors import (
 from synthtutor.export.faults import Report
 from synthtutor.journal import Journal
 from synthtutor.meter import Meter
-from synthtutor.outputs import Summary, summarise, write_outputs
+from synthtutor.outputs import Summary, look_across, summarise, write_outputs
 from synthtutor.preflight import (
     check,
     find_recipe,
@@ -127,15 +128,22 @@ class Live:
             if self.stop.reason is None:
                 await self._run_controls()
             complete = self.stop.reason is None
+            if self.stop.error is None or isinstance(self.stop.error, BudgetExceeded):
+                await self.journal.note("rows", orjson.dumps(self._count()).decode())
         finally:
             if self.journal.broken is None:
-                await self.journal.end(
-                    complete=complete,
-                    retries=self.incidents.retries,
-                    rate_limited=self.incidents.rate_limited,
-                    seconds=self.seconds,
-                )
+                await self._end(complete=complete)
+        await look_across(self.journal, self.recipe)
         return self._outcome(complete)
+
+    async def _end(self, *, complete: bool) -> None:
+        await self.journal.end(
+            complete=complete,
+            retries=self.incidents.retries,
+            rate_limited=self.incidents.rate_limited,
+            seconds=self.seconds,
+            replayed=(self.context.replayed_calls, self.context.replayed_usd),
+        )
 
     async def preview(self) -> Preview:
         """Replay without asking: how many finished samples would ask again, and thus pay again."""
@@ -169,6 +177,14 @@ class Live:
         finally:
             reading.close()
         return seen
+
+    def _count(self) -> int | None:
+        """How many rows there are: those made, or else those of the file; None without end."""
+        if self.stop.reason is None:
+            return self.progress.done
+        if self.progress.total is None and self.config.rows is not None and self._rows is None:
+            self.progress.total = sum(1 for _ in self._take_rows()[0])
+        return self.progress.total
 
     def _take_rows(self) -> tuple[Iterable[Any], int | None]:
         config = self.config
@@ -275,12 +291,7 @@ async def make_pilot(
         every, _ = live._take_rows()
         await live.journal.begin(orjson.dumps(config.model_dump(mode="json")).decode())
         await live._engine("sample", live.recipe.function).run(evenly(every, count))
-        await live.journal.end(
-            complete=False,
-            retries=live.incidents.retries,
-            rate_limited=live.incidents.rate_limited,
-            seconds=live.seconds,
-        )
+        await live._end(complete=False)
         if live.stop.error is not None:
             raise live.stop.error
 
@@ -327,7 +338,7 @@ async def opened(
         )
         for batched in stack.batched.values():
             await exits.enter_async_context(batched.working(journal))
-        _restore(meter, journal)
+        _restore(meter, journal, config, stack.roles)
         context = RunContext(
             journal,
             stack.roles,
@@ -350,11 +361,13 @@ def _ballast_bytes(config: RunConfig) -> int:
     return min(64 << 20, max(1 << 20, config.concurrency * (64 << 10)))
 
 
-def _restore(meter: Meter, journal: Journal) -> None:
-    """A budget counts what earlier sessions of the run have spent."""
+def _restore(meter: Meter, journal: Journal, config: RunConfig, roles: Mapping[str, Role]) -> None:
+    """A budget counts what earlier sessions of the run have spent, and what they left in batches."""
     reading = Reading.open(journal.path)
+    prices = {role.model: role.price for role in roles.values()}
     try:
         meter.calls, meter.usage, meter.spent_usd, meter.unpriced_calls = reading.totals()
+        carry_over(meter, journal.batches(), reading.bills(), prices, batch=config.batch)
     finally:
         reading.close()
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from synthtutor.messages import Usage
 
-__all__ = ["Figures", "PerSample", "Site"]
+__all__ = ["Evidence", "Figures", "PerSample", "Site"]
 
 
 class Site(NamedTuple):
@@ -37,15 +37,24 @@ class Figures:
     def __mul__(self, factor: float) -> Figures:
         return Figures(*(getattr(self, f) * factor for f in _FIELDS))
 
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """Of its fields."""
+        return _FIELDS
+
     def usage_of_one(self) -> Usage:
         """The average call's tokens."""
         calls = self.calls or 1.0
+        into, out = round(self.input_tokens / calls), round(self.output_tokens / calls)
+        read = min(
+            into, round(self.cache_read_tokens / calls)
+        )  # rounding must not exceed the whole
         return Usage(
-            round(self.input_tokens / calls),
-            round(self.output_tokens / calls),
-            round(self.cache_read_tokens / calls),
-            round(self.cache_write_tokens / calls),
-            round(self.reasoning_tokens / calls),
+            into,
+            out,
+            read,
+            min(into - read, round(self.cache_write_tokens / calls)),
+            min(out, round(self.reasoning_tokens / calls)),
         )
 
 
@@ -85,3 +94,12 @@ class PerSample:
         """The samples that are among ``samples``."""
         chosen = {name: made for name, made in self.by_sample.items() if name in samples}
         return PerSample(chosen, len(chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Billed samples: of this very run (``own``), where they can be compared row by row, or of another."""
+
+    samples: PerSample
+    source: str
+    own: bool

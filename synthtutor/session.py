@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeVar
 
+from synthtutor.asking import asked_again, first_request, is_no_answer, seeded
 from synthtutor.errors import ConfigError, InvalidOutput, RecipeError
 from synthtutor.journal import Call, Journal, Replay
 from synthtutor.judge import Judgement, criteria_shape, judgement, lenient
@@ -26,7 +27,7 @@ from synthtutor.prices import Price
 from synthtutor.prompts import Prompts
 from synthtutor.provider import Capabilities, Provider
 from synthtutor.rubric import Rubric
-from synthtutor.structured import Shape, schema_instructions, shape_of
+from synthtutor.structured import Shape, shape_of
 
 __all__ = ["CallSite", "Role", "RunContext", "Session", "call_at_hand"]
 
@@ -53,7 +54,8 @@ class RunContext:
 
     ``admit`` is asked before each new call and may refuse by raising. The samples in ``retry``
     ask again where a journaled reply is no answer. ``left_out`` counts, by model and setting, the
-    calls whose recipe asked for a setting that the model does not take.
+    calls whose recipe asked for a setting that the model does not take. ``rehearsing`` says that
+    replies are filler.
     """
 
     journal: Journal
@@ -65,8 +67,10 @@ class RunContext:
     rubric: Rubric | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     admit: Callable[[bytes], None] = lambda _sample: None
+    rehearsing: bool = False
     left_out: dict[tuple[str, str], int] = field(default_factory=dict)
     replayed_calls: int = 0
+    replayed_usd: float = 0.0
     reasked_calls: int = 0
 
 
@@ -117,6 +121,7 @@ class Session:
         "_ordinals",
         "_owner",
         "_random",
+        "_reasoning",
         "sample",
     )
 
@@ -136,6 +141,7 @@ class Session:
         self._owner = asyncio.current_task()
         self._ordinals: dict[bytes, int] = {}
         self._random: random.Random | None = None
+        self._reasoning = ""
         self._ledger = ledger or _Ledger(context.journal.replies(sample))
 
     @property
@@ -147,11 +153,24 @@ class Session:
         return self._random
 
     @property
+    def reasoning(self) -> str:
+        """What the model showed of its thinking before the latest answer here; often nothing."""
+        return self._reasoning
+
+    @property
     def rubric(self) -> Rubric:
         """The run's rubric. Raises ConfigError where the run has none."""
         if self._context.rubric is None:
             raise ConfigError("this recipe judges by a rubric: give --rubric NAME")
         return self._context.rubric
+
+    @property
+    def rehearsing(self) -> bool:
+        """Whether nobody is asked: an estimate is made, and replies are filler in the asked form.
+
+        A recipe that asks again for what it does not believe need not do so then.
+        """
+        return self._context.rehearsing
 
     def option(self, name: str) -> str | None:
         """One of the run's options for its recipe."""
@@ -253,16 +272,17 @@ class Session:
         for name in role.capabilities.left_out(settings):
             where = role.model, name
             self._context.left_out[where] = self._context.left_out.get(where, 0) + 1
-        request = _request(role, messages, shape, settings)
+        request = first_request(role.model, role.capabilities, messages, shape, settings)
         for attempt in range(self._context.reasks + 1):
             response = await self._answer(request, asked._replace(attempt=attempt), shape)
+            self._reasoning = response.reasoning
             try:
                 return shape.parse(response)
             except InvalidOutput as error:
                 if error.kind == "refused" or attempt == self._context.reasks:
                     raise
                 self._context.reasked_calls += 1
-                request = _asked_again(request, error)
+                request = asked_again(request, error)
         raise AssertionError("the last turn returns or raises")  # pragma: no cover
 
     async def _answer(self, request: Request, asked: _Asked, shape: Shape[Any]) -> Response:
@@ -275,13 +295,16 @@ class Session:
         key = self._key(request)
         found = self._ledger.replies.pop(key, None)
         again = found is not None and self.sample in self._context.retry
-        if found is not None and not (again and _is_no_answer(shape, found.response)):
+        if found is not None and not (again and is_no_answer(shape, found.response)):
             self._context.replayed_calls += 1
+            self._context.replayed_usd += found.cost_usd or 0.0
             self._book(found.response, found.cost_usd, asked)
             return found.response
         # A second try must not repeat the seed of the first, or a model repeats itself.
         salt = found.nth if found is not None and again else 0
-        return await self._pay(key, _seeded(request, asked.role, key, salt), asked)
+        if asked.role.capabilities.seed and request.settings.seed is None:
+            request = seeded(request, key, salt)
+        return await self._pay(key, request, asked)
 
     async def _pay(self, key: bytes, request: Request, asked: _Asked) -> Response:
         self._context.admit(self.sample)
@@ -350,46 +373,3 @@ class Session:
         if prompt.endswith(".j2"):
             return self._context.prompts.render(prompt, values), prompt
         return [Message("user", prompt)], "text"
-
-
-def _request(
-    role: Role, messages: Sequence[Message], shape: Shape[Any], settings: Settings
-) -> Request:
-    schema = shape.schema
-    if schema is not None and role.capabilities.structured_output in ("json", "none"):
-        messages = [*messages[:-1], _with_schema(messages[-1], schema_instructions(schema))]
-        if role.capabilities.structured_output == "none":
-            schema = None
-    return Request(role.model, tuple(messages), schema, settings)
-
-
-def _with_schema(message: Message, instructions: str) -> Message:
-    return Message(message.role, f"{message.content}\n\n{instructions}")
-
-
-def _seeded(request: Request, role: Role, key: bytes, salt: int) -> Request:
-    if not role.capabilities.seed or request.settings.seed is not None:
-        return request
-    source = blake2b(key + salt.to_bytes(8, "big")).digest() if salt else key
-    seed = int.from_bytes(source[:4], "big") >> 1
-    return replace(request, settings=replace(request.settings, seed=seed))
-
-
-def _is_no_answer(shape: Shape[Any], response: Response) -> bool:
-    try:
-        shape.parse(response)
-    except InvalidOutput:
-        return True
-    return False
-
-
-def _asked_again(request: Request, error: InvalidOutput) -> Request:
-    """The request that follows an invalid reply: new content, so a new key."""
-    if error.kind == "truncated":
-        room = request.settings.max_tokens * 2
-        return replace(request, settings=replace(request.settings, max_tokens=room))
-    complaint = (
-        f"That reply cannot be used: {error}. Answer the request above again, in the asked form."
-    )
-    reply = [Message("assistant", error.text)] if error.text.strip() else []
-    return replace(request, messages=(*request.messages, *reply, Message("user", complaint)))

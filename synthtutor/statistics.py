@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from synthtutor.export.pairs import Pairs
 from synthtutor.quality.distribution import Distribution
 from synthtutor.quality.diversity import Diversity
 from synthtutor.quality.duplicates import Duplicates
@@ -36,11 +37,13 @@ def statistics(
     about a millisecond; ``texts_measured`` says how many that were.
     """
     outcomes, texts, verdicts, coverage = _Outcomes(), _Texts(), _Verdicts(), _Coverage()
+    pairs = Pairs()
     kept_so_far = measured = 0
     for sample in samples:
         metadata = sample.get("metadata") or {}
         kept = outcomes.add(metadata) == "kept"
         verdicts.add(metadata)
+        pairs.add(sample)
         coverage.add(metadata, kept=kept)
         if kept and kept_so_far % every == 0:
             texts.add(sample)
@@ -52,6 +55,7 @@ def statistics(
         **texts.summary(),
         "verdicts": verdicts.summary(),
         "coverage": coverage.summary(cells),
+        **({"pairs": found} if (found := pairs.summary()) else {}),
     }
 
 

@@ -1,8 +1,12 @@
-"""The tables of a journal, as SQL."""
+"""The tables of a journal, as SQL, and how they are written to."""
 
 from __future__ import annotations
 
-__all__ = ["FORMAT", "FROM_1", "META", "PUT_CALL", "PUT_SAMPLE", "SCHEMA"]
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["FORMAT", "FROM_1", "META", "PUT_CALL", "PUT_SAMPLE", "SCHEMA", "transaction"]
 
 FORMAT = 2
 META = "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
@@ -10,7 +14,8 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS passes(
     pass INTEGER PRIMARY KEY, at REAL NOT NULL, configuration TEXT NOT NULL,
     complete INTEGER NOT NULL DEFAULT 0, retries INTEGER NOT NULL DEFAULT 0,
-    rate_limited INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0);
+    rate_limited INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0,
+    replayed_calls INTEGER NOT NULL DEFAULT 0, replayed_usd REAL NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS calls(
     id INTEGER PRIMARY KEY, key BLOB NOT NULL, sample BLOB NOT NULL, pass INTEGER NOT NULL,
     kind TEXT NOT NULL, role TEXT NOT NULL, stage TEXT NOT NULL, model TEXT NOT NULL,
@@ -26,15 +31,33 @@ CREATE TABLE IF NOT EXISTS samples(
 CREATE INDEX IF NOT EXISTS samples_in_order ON samples(kind, position);
 CREATE TABLE IF NOT EXISTS batches(
     label TEXT PRIMARY KEY, model TEXT NOT NULL, pass INTEGER NOT NULL, state TEXT NOT NULL,
-    vendor_id TEXT, items TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+    vendor_id TEXT, items TEXT NOT NULL, at REAL NOT NULL,
+    worst TEXT NOT NULL DEFAULT '[]') WITHOUT ROWID;
 """
 # Brings a journal of format 1 up to format 2.
 FROM_1 = """
 BEGIN;
 ALTER TABLE calls ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE calls ADD COLUMN batched INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE passes ADD COLUMN replayed_calls INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE passes ADD COLUMN replayed_usd REAL NOT NULL DEFAULT 0;
 UPDATE meta SET value = '2' WHERE key = 'format';
 COMMIT;
 """
 PUT_CALL = "INSERT INTO calls VALUES (NULL" + ", ?" * 20 + ")"
 PUT_SAMPLE = "INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+def transaction(
+    connection: sqlite3.Connection, writes: Iterable[tuple[str, tuple[Any, ...]]]
+) -> None:
+    """Execute all the writes, or none."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for sql, values in writes:
+            connection.execute(sql, values)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -27,7 +27,7 @@ from synthtutor.config import RunConfig
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 _FENCE = re.compile(r"^```(?P<info>[^\n`]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
@@ -203,7 +203,8 @@ def test_the_command_line_page_names_every_field_of_a_configuration() -> None:
 
 def test_the_index_lists_every_page() -> None:
     listed = {target for target, _ in _LINK.findall((DOCS / "index.md").read_text())}
-    assert {page.name for page in DOCS.glob("*.md")} - {"index.md"} <= listed
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+    assert pages - {"index.md"} <= listed
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

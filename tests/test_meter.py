@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from typing import Any
 
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 
 from synthtutor.errors import BudgetExceeded, Unavailable
 from synthtutor.messages import Request, Response, Settings, Usage, user
-from synthtutor.meter import Meter, Metered
-from synthtutor.prices import UNKNOWN, Price
+from synthtutor.meter import Meter, Metered, Reservation
+from synthtutor.prices import UNKNOWN, Price, price_of
 from synthtutor.provider import Capabilities
 from synthtutor.testing import ScriptedProvider
 from tests.doubles import PRICED, in_turn, virtually
@@ -189,3 +190,181 @@ async def test_it_passes_on_what_the_provider_can_do() -> None:
     metered = Metered(ScriptedProvider(capabilities=capabilities), Meter(), UNKNOWN)
     assert metered.capabilities("m") is capabilities
     await metered.aclose()
+
+
+# ── when a bill is more than was reserved ────────────────────────────────────────────────────
+
+
+async def test_a_bill_above_its_reservation_makes_the_next_ones_larger() -> None:
+    meter = Meter(budget_usd=10.0)
+    metered = Metered(ScriptedProvider(in_turn(used(150), used(1))), meter, CENT)
+    await metered.complete(asked(100))
+    reserved = await meter.reserve(asked(100), CENT)
+    assert reserved is not None
+    assert reserved.usd == pytest.approx(1.50)
+    other = await meter.reserve(Request("s/other", (user(""),), settings=Settings(100)), CENT)
+    assert other is not None
+    assert other.usd == pytest.approx(1.0), "what one model bills says nothing of another"
+
+
+async def test_reservations_in_force_grow_too() -> None:
+    meter = Meter(budget_usd=10.0)
+    one = await meter.reserve(asked(100), CENT)
+    assert one is not None
+    meter.learn("s/m", one.most, Usage(1, 200))
+    assert meter.reserved_usd == pytest.approx(2.0)
+    meter.release(one)
+    assert (meter.reserved_usd, meter.reserved_tokens) == (0, 0)
+
+
+async def test_bills_below_their_reservation_change_nothing() -> None:
+    meter = Meter(budget_usd=10.0)
+    metered = Metered(ScriptedProvider(lambda _: used(10)), meter, CENT)
+    for _ in range(3):
+        await metered.complete(asked(100))
+    reserved = await meter.reserve(asked(100), CENT)
+    assert reserved is not None
+    assert reserved.usd == pytest.approx(1.0)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(1, 100), st.floats(0, 3)), max_size=30), st.integers(0, 999))
+def test_where_bills_pass_reservations_the_excess_is_of_calls_in_flight(
+    plans: list[tuple[int, float]], cents: int
+) -> None:
+    """One call at a time: only a call that set a new record may have gone over the budget."""
+    meter = Meter(budget_usd=cents / 100)
+    answers = [(allowed, int(allowed * factor)) for allowed, factor in plans]
+
+    async def work() -> None:
+        highest = 1.0
+        for allowed, billed in answers:
+            metered = Metered(ScriptedProvider(lambda _, n=billed: used(n)), meter, CENT)  # type: ignore[misc]
+            try:
+                await metered.complete(asked(allowed))
+            except BudgetExceeded:
+                return
+            if billed / allowed <= highest:
+                assert meter.spent_usd <= cents / 100 + 1e-9
+            highest = max(highest, billed / allowed)
+            if meter.spent_usd > cents / 100:
+                return
+
+    virtually(work())
+
+
+async def test_what_a_model_may_think_beyond_its_limit_is_reserved() -> None:
+    meter = Meter(budget_usd=1000.0)
+    request = Request("s/m", (user(""),), settings=Settings(100, reasoning_effort="low"))
+    reserved = await meter.reserve(request, CENT)
+    assert reserved is not None
+    assert reserved.usd == pytest.approx((100 + 2048) / 100)
+
+
+async def test_a_prompt_may_be_written_to_the_cache_which_costs_more() -> None:
+    meter, price = Meter(budget_usd=1000.0), price_of("anthropic/claude-haiku-4-5")
+    request = Request("s/m", (user("word " * 900),), settings=Settings(1))
+    into = request.estimated_input_tokens()
+    reserved = await meter.reserve(request, price)
+    assert reserved is not None
+    assert reserved.usd == price.cost(Usage(into, 1, cache_write_tokens=into))
+    assert reserved.usd > (price.cost(Usage(into, 1)) or 0)
+
+
+# ── what earlier processes have left in batches ──────────────────────────────────────────────
+
+
+def left_behind(meter: Meter, *requests: Request) -> None:
+    for request in requests:
+        most = request.settings.max_tokens
+        meter.hold(request.digest().hex(), Reservation("s/m", CENT, False, (1, most)))
+
+
+async def test_what_waits_in_a_batch_counts_from_the_start() -> None:
+    meter = Meter(budget_usd=1.0, patience_s=0.01)
+    left_behind(meter, asked(60))
+    assert meter.held_usd == pytest.approx(0.6)
+    with pytest.raises(BudgetExceeded, match=r"batches under way may cost \$0\.6000"):
+        await Metered(ScriptedProvider(), meter, CENT).complete(asked(50))
+
+
+async def test_a_limit_on_tokens_counts_what_waits_in_a_batch() -> None:
+    meter = Meter(max_tokens_total=100, patience_s=0.01)
+    left_behind(meter, asked(60))
+    with pytest.raises(BudgetExceeded, match="batches under way may use 61"):
+        await Metered(ScriptedProvider(), meter, UNKNOWN).complete(asked(50))
+
+
+async def test_the_call_that_was_left_takes_its_place_over_at_any_level_of_the_budget() -> None:
+    meter = Meter(budget_usd=0.5)
+    left_behind(meter, asked(60), asked(60))
+    metered = Metered(ScriptedProvider(lambda _: used(20)), meter, CENT)
+    await metered.complete(asked(60))
+    assert meter.held_usd == pytest.approx(0.6)
+    await metered.complete(asked(60))
+    assert (meter.held_usd, meter.held_tokens, meter.reserved_usd) == (0, 0, 0)
+    assert meter.spent_usd == pytest.approx(0.4)
+
+
+def test_a_new_call_waits_for_those_that_come_out_of_batches() -> None:
+    meter = Meter(budget_usd=1.0)
+    left_behind(meter, asked(60))
+    new = asked(55)
+    provider = Watching(meter, {asked(60): (10, 500, False), new: (55, 1, False)})
+    metered = Metered(provider, meter, CENT)
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(metered.complete(new))
+            await asyncio.sleep(4)  # samples that take their time to get to the batch again
+            group.create_task(metered.complete(asked(60)))
+
+    virtually(work())
+    assert meter.spent_usd == pytest.approx(0.65)
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(0, 400),
+    st.lists(calls, max_size=12),
+    st.lists(calls, max_size=12),
+    st.randoms(use_true_random=False),
+)
+def test_the_budget_holds_with_calls_in_batches_asked_for_or_not(
+    cents: int,
+    left: list[tuple[int, float, float, bool]],
+    new: list[tuple[int, float, float, bool]],
+    chance: random.Random,
+) -> None:
+    """Dollars paid and owed never pass the budget, unless the batches alone do."""
+    meter = Meter(budget_usd=cents / 100)
+    plan: dict[Any, Any] = {}
+    asked_for, owed = [], 0.0
+    for number, (allowed, share, seconds, fails) in enumerate([*left, *new]):
+        request = Request("s/m", (user(str(number)),), settings=Settings(max_tokens=allowed))
+        plan[request] = (int(allowed * share), seconds, fails)
+        if number < len(left):
+            left_behind(meter, request)
+            owed += allowed / 100
+        if number >= len(left) or chance.random() < 0.7:
+            asked_for.append(request)
+    metered = Metered(Watching(meter, plan), meter, CENT)
+    bound = max(meter.budget_usd or 0.0, owed) + 1e-9
+    chance.shuffle(asked_for)
+
+    async def ask(request: Request) -> None:
+        with contextlib.suppress(BudgetExceeded, Unavailable):
+            await metered.complete(request)
+        assert meter.spent_usd + meter.reserved_usd + meter.held_usd <= bound
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            for request in asked_for:
+                group.create_task(ask(request))
+                if chance.random() < 0.3:
+                    await asyncio.sleep(chance.random() * 3)
+
+    virtually(work())
+    assert (meter.reserved_usd, meter.in_flight) == (0, 0)
+    unasked = sum(r.settings.max_tokens for r in plan if r not in asked_for) / 100
+    assert meter.held_usd == pytest.approx(unasked)

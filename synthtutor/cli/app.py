@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
+from synthtutor.cli.calibrate import calibrate
 from synthtutor.cli.estimate import estimate
 from synthtutor.cli.export import export
 from synthtutor.cli.generate import generate
@@ -38,6 +39,7 @@ app.command()(generate)
 app.command("estimate")(estimate)
 app.command()(status)
 app.command()(judge)
+app.command()(calibrate)
 app.command()(export)
 app.command()(validate)
 app.add_typer(recipes, name="recipes")

@@ -50,12 +50,14 @@ def print_estimate(console: Console, found: Estimate) -> None:
             (total.calls, total.input_tokens, total.cache_read_tokens, total.output_tokens),
         ),
         _count(total.reasoning_tokens),
-        _money(found.cost_usd.expected),
+        _known(found),
         style="bold",
     )
     console.print(table)
     bases = sorted({stage.basis for stage in found.stages})
     say(f"  lengths of replies: {', '.join(bases)}")
+    if found.enough and found.enough > found.all_rows - found.rows:
+        say(f"  {found.enough:,} rows made would bring that within 5 %")
     for model, how in found.counting.items():
         say(f"  {model}: prompts by {how}; price: {found.prices.get(model, 'unknown')}")
     for what, dollars in found.savings[:5]:
@@ -75,6 +77,13 @@ def _row(stage: Stage) -> tuple[str, ...]:
         _count(figures.reasoning_tokens),
         "unknown" if stage.cost_usd is None else _money(stage.cost_usd.expected),
     )
+
+
+def _known(found: Estimate) -> str:
+    if not found.unpriced_calls:
+        return _money(found.cost_usd.expected)
+    known = f"{_money(found.cost_usd.expected)} + " if found.cost_usd.expected else ""
+    return f"{known}unknown"
 
 
 def _dollars(found: Estimate) -> str:

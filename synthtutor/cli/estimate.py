@@ -84,7 +84,8 @@ def estimate(
         from synthtutor.cli.bill import print_estimate
 
         print_estimate(Console(), found)
-    return _verdict(found.cost_usd.expected, found.unpriced_calls > 0, max_cost)
+    cost = found.batch_usd if options["batch"] else found.cost_usd
+    return _verdict(cost.expected, found.unpriced_calls > 0, max_cost)
 
 
 def _estimated(

@@ -17,7 +17,8 @@ def export(
         typer.Option(
             "--format",
             "-f",
-            help="finetune, samples, rejected, parquet, hf-dataset, sharegpt or instruction.",
+            help="finetune, samples, rejected, parquet, hf-dataset, sharegpt, instruction, "
+            "preference or tutor-turns.",
         ),
     ] = "finetune",
     out: Annotated[

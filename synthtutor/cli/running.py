@@ -16,6 +16,7 @@ from synthtutor.cli.display import Display, display_for
 from synthtutor.errors import BudgetExceeded, ConfigError, SynthtutorError
 from synthtutor.loops import run
 from synthtutor.prices import BATCH_SHARE
+from synthtutor.reading import Reading
 from synthtutor.runs import Outcome, opened
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ async def _execute(
         if not await _agreed(live, changes, yes, display):
             return 2
         config.save(folder / "run.yaml")
-        if expected is not None:
-            await live.journal.note("estimate", orjson.dumps(_noted(expected)).decode())
+        if expected is not None and _not_noted(live):
+            await live.journal.note("estimate", orjson.dumps(_noted(expected, config)).decode())
         for note in live.stack.notes:
             display.note(f"note: {note}")
         _mind_signals(live, display)
@@ -112,9 +113,18 @@ def _afforded(expected: Estimate, config: RunConfig, yes: bool, display: Display
     return display.ask("Go on?")
 
 
-def _noted(expected: Estimate) -> dict[str, float]:
+def _not_noted(live: Live) -> bool:
+    """Whether this is the run's first estimate: the one that people went by."""
+    reading = Reading.open(live.journal.path)
+    try:
+        return reading.noted("estimate") is None
+    finally:
+        reading.close()
+
+
+def _noted(expected: Estimate, config: RunConfig) -> dict[str, float]:
     """What `status` compares with the bill: the whole run, what was paid before included."""
-    cost, paid = expected.cost_usd, expected.paid_usd
+    cost, paid = expected.batch_usd if config.batch else expected.cost_usd, expected.paid_usd
     names = ("low", "expected", "high")
     return {f"{name}_usd": paid + getattr(cost, name) for name in names}
 

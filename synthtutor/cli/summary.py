@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from synthtutor.accounts import folded
+
 if TYPE_CHECKING:
     from synthtutor.export.faults import Report
     from synthtutor.outputs import Summary
@@ -99,13 +101,48 @@ def _account(say: Say, summary: Summary) -> None:
     ]
     if parts:
         say(f"  saved: {' and '.join(parts)}")
-    for entry in summary.account:
+    for entry in folded(summary.account, "kind", "role", "model", "stage"):
         kind = "" if entry["kind"] == "sample" else f" ({entry['kind']})"
         say(
             f"    {entry['role']}{kind}, {entry['model']}, {entry['stage']}: "
             f"{entry['calls']:,} calls, {entry['input_tokens']:,} + {entry['output_tokens']:,} tokens"
             f"{_remarks(entry)}"
         )
+    _what_for(say, summary)
+
+
+def _what_for(say: Say, summary: Summary) -> None:
+    """What the money went into, what resuming saved, and how it compares with the estimate."""
+    parts = [
+        f"{entry['outcome']} {money(entry['cost_usd'], entry['unpriced'])}"
+        for entry in folded(summary.account, "outcome")
+        if entry["cost_usd"] or entry["unpriced"]
+    ]
+    if parts:
+        say(f"  went into: {' · '.join(parts)}")
+    if summary.cost_per_kept_usd:
+        say(f"  each kept sample: {money(summary.cost_per_kept_usd)}")
+    resumes = summary.resumes
+    if resumes.calls:
+        times = f"{resumes.passes} time{'s' * (resumes.passes != 1)}"
+        say(
+            f"  resuming ({times}) took {resumes.calls:,} replies from the journal: "
+            f"{money(resumes.usd)} not paid again"
+        )
+    expected = summary.expected
+    if expected is not None:
+        ratio = "" if expected.ratio is None else f", {expected.ratio:.0%} of what was expected"
+        say(
+            f"  estimate: {money(expected.expected_usd)} ({money(expected.low_usd)} to "
+            f"{money(expected.high_usd)}); billed: "
+            f"{money(expected.billed_usd, summary.unpriced_calls)}{ratio}"
+        )
+    if summary.left is not None:
+        rows = f"{summary.left.rows:,} row{'s' * (summary.left.rows != 1)}"
+        if summary.left.usd is None:
+            say(f"  left: {rows}; what they will cost cannot be told from those finished")
+        else:
+            say(f"  left: {rows}, about {money(summary.left.usd)} at what a row has cost so far")
 
 
 def _remarks(entry: Mapping[str, Any]) -> str:
@@ -119,6 +156,8 @@ def _remarks(entry: Mapping[str, Any]) -> str:
             f"{entry['asked_again']:,} first replies unusable, asked again "
             f"for {entry['asked_again_tokens']:,} tokens"
         )
+    if entry["refused"]:
+        remarks.append(f"{entry['refused']:,} refused for {entry['refused_tokens']:,} tokens")
     return f"; {'; '.join(remarks)}" if remarks else ""
 
 

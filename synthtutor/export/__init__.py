@@ -15,9 +15,11 @@ from synthtutor.errors import ConfigError
 from synthtutor.export.finetune import finetune
 from synthtutor.export.huggingface import hf_dataset
 from synthtutor.export.instruction import instruction
+from synthtutor.export.pairs import pairs
 from synthtutor.export.parquet import parquet
 from synthtutor.export.samples import rejected, samples
 from synthtutor.export.sharegpt import sharegpt
+from synthtutor.export.turns import tutor_turns
 
 __all__ = ["FORMATS", "Format", "export"]
 
@@ -37,6 +39,8 @@ FORMATS: dict[str, Format] = {
     "hf-dataset": Format(hf_dataset, "hf-dataset"),
     "sharegpt": Format(sharegpt, "sharegpt.jsonl"),
     "instruction": Format(instruction, "instruction.jsonl"),
+    "preference": Format(pairs, "preference.jsonl"),
+    "tutor-turns": Format(tutor_turns, "tutor-turns.jsonl"),
 }
 
 

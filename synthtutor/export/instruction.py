@@ -1,8 +1,8 @@
-"""Alpaca's shape, for samples of one question and one answer."""
+"""Alpaca's shape: one question and one answer a line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,25 @@ def instruction(samples: Iterable[dict[str, Any]], path: str | Path) -> int:
     """Write ``{"instruction", "input", "output"}`` lines; how many.
 
     With a system message, that is the instruction and the question is the input; without one,
-    the question is the instruction. Raises ConfigError at a sample with more than one question.
+    the question is the instruction. A sample whose metadata says that its ``exchanges`` are
+    ``independent`` gives a line for each. Raises ConfigError at any other sample with more than one
+    question.
     """
-    return write_lines(map(_line, samples), path)
+    return write_lines((line for sample in samples for line in _lines(sample)), path)
 
 
-def _line(sample: dict[str, Any]) -> bytes:
-    match [(turn["role"], turn["content"]) for turn in turns(sample)]:
+def _lines(sample: dict[str, Any]) -> Iterator[bytes]:
+    said = [(turn["role"], turn["content"]) for turn in turns(sample)]
+    if (sample.get("metadata") or {}).get("exchanges") != "independent":
+        yield _line(said, sample)
+        return
+    system = said[:1] if said[0][0] == "system" else []
+    for start in range(len(system), len(said), 2):
+        yield _line([*system, *said[start : start + 2]], sample)
+
+
+def _line(said: list[tuple[str, str]], sample: dict[str, Any]) -> bytes:
+    match said:
         case [("system", system), ("user", question), ("assistant", answer)]:
             row = {"instruction": system, "input": question, "output": answer}
         case [("user", question), ("assistant", answer)]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from itertools import zip_longest
 
+from synthtutor.quality.leaks import leaks
 from synthtutor.quality.prose import words
 from synthtutor.quality.readability import grade
 
@@ -44,10 +45,20 @@ def student_share(text: str, argument: str) -> bool | None:
     return counts["student"] >= float(argument) * total if total else None
 
 
+def no_answer_leak(text: str, argument: str) -> bool | None:
+    """The text does not give the answer ``argument`` away; None for an empty one.
+
+    A check is shown the text alone, so what only repeats the problem may count as given away; a
+    recipe that knows the problem calls :func:`~synthtutor.quality.leaks.leaks` with it.
+    """
+    return not leaks(text, argument).found if argument.strip() else None
+
+
 CHECKS: dict[str, Callable[[str, str], bool | None]] = {
     "longer_than": longer_than,
     "grade_at_most": grade_at_most,
     "student_share": student_share,
+    "no_answer_leak": no_answer_leak,
 }
 
 

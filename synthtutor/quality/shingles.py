@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from hashlib import blake2b
 
-__all__ = ["shingles", "tokens"]
+__all__ = ["located", "shingles", "tokens"]
 
 _TOKEN = re.compile(r"\w+(?:['’]\w+)*")
 _MASK = (1 << 64) - 1
@@ -17,6 +17,13 @@ _FACTOR = 0x9E3779B97F4A7C15  # odd, so that multiplying loses nothing
 def tokens(text: str) -> list[int]:
     """Each word and number of the text as 64 bits, regardless of case."""
     return [_token(word) for word in _TOKEN.findall(text.casefold())]
+
+
+def located(text: str) -> list[tuple[int, int, int]]:
+    """Each word and number with where it begins and ends in the text, regardless of case."""
+    return [
+        (_token(found[0].casefold()), found.start(), found.end()) for found in _TOKEN.finditer(text)
+    ]
 
 
 def shingles(numbers: list[int], size: int) -> list[int]:

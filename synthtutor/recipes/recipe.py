@@ -57,7 +57,9 @@ class Recipe(Generic[Row]):
     roles of its fine-tuning rows where they are fixed; ``cells`` how many attribute cells its
     rows can fill; ``modes`` the values of ``--mode``, the first being the default.
     ``output_tokens`` declares how long a reply to each prompt usually is, for estimates made
-    before there are any.
+    before there are any. ``across`` looks at all finished samples when a run ends, in the order of
+    their rows, and gives each back, with another outcome and reasons where it looks wrong beside
+    the others.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Recipe(Generic[Row]):
     modes: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     output_tokens: Mapping[str, float] = field(default_factory=dict)
+    across: Callable[[Iterable[dict[str, Any]]], Iterable[dict[str, Any]]] | None = None
 
 
 @overload

@@ -157,7 +157,8 @@ class GoogleServer(FakeServer):
         """As many as would be billed."""
         if self._keep:
             self.asked.append(asked)
-        whole = asked.body.get("generateContentRequest") or {}
+        bare = {"model": f"models/{model}", **asked.body}
+        whole = bare if "contents" in asked.body else asked.body.get("generateContentRequest") or {}
         if whole.get("model") != f"models/{model}":
             return self._refused(400, "generate_content_request.model is not the address's model")
         try:

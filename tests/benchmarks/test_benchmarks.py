@@ -13,6 +13,8 @@ _BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 _SCRIPTS = {
     "call_path": "CPU ms/call",
     "http_rows": "CPU ms/row",
+    "leaks": "F1",
+    "personas": "near-duplicates",
     "memory": "peak RSS MB",
     "replay": "calls/CPU s",
     "startup": "synthtutor --help",
@@ -36,8 +38,12 @@ def test_each_benchmark_prints_its_table(script: str, column: str) -> None:
 
 
 def test_every_benchmark_is_run_here() -> None:
-    shared = {"measuring", "workload"}
-    elsewhere = {"rate_limits", "calibrate_tokens"}  # tests of their own beside this one
+    shared = {"behaviours", "measuring", "workload"}
+    elsewhere = {
+        "rate_limits",
+        "calibrate_tokens",
+        "estimates",
+    }  # tests of their own beside this one
     assert {path.stem for path in _BENCHMARKS.glob("*.py")} - shared - elsewhere == set(_SCRIPTS)
 
 

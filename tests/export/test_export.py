@@ -17,6 +17,15 @@ def test_every_format_writes_under_its_own_name(
 ) -> None:
     if name in ("parquet", "hf-dataset"):
         pytest.importorskip("datasets")
+    for sample in samples:  # what two formats need that not every recipe gives
+        turn = {"turn": 1, "speaker": "tutor", "text": "Which part?"}
+        sample["metadata"] |= {
+            "pair": {"rejected": "Because."},
+            "instruction": "Be a tutor.",
+            "turns": [turn],
+            "belief_states": [],
+            **dict.fromkeys(("student_persona", "question", "solution"), ""),
+        }
     assert export(iter(samples), tmp_path / FORMATS[name].name, format=name) == 3
     assert [entry.name for entry in tmp_path.iterdir()] == [FORMATS[name].name]
 

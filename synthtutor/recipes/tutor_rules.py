@@ -1,0 +1,82 @@
+"""The rules that a tutor's turn must keep, checked without a model.
+
+One or two sentences, at most one question or next step, never the final answer. Whether a sentence
+asks for something is told from its question mark or its first word, which is a rule of thumb.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+
+from synthtutor.quality.answers import parts
+from synthtutor.quality.leaks import leaks
+from synthtutor.quality.numbers import numbers
+from synthtutor.quality.prose import sentences
+from synthtutor.recipes.problems import Turn
+from synthtutor.recipes.reasoner import agreement
+
+__all__ = ["MOST_SENTENCES", "gives_away", "same_answer", "states", "tutor_faults"]
+
+MOST_SENTENCES = 2
+_STEP = re.compile(
+    r"(?:(?:now|then|next|first|please|so)[, ]+)*(?:add|apply|calculate|check|compare|complete|compute|"
+    r"count|divide|draw|estimate|evaluate|explain|find|fill|multiply|redo|replace|rewrite|show|simplify|"
+    r"solve|subtract|tell|test|try|use|work|write)\b",
+    re.IGNORECASE,
+)
+
+
+def tutor_faults(text: str, question: str, answer: str, said: Sequence[Turn]) -> list[str]:
+    """What is wrong with a tutor's turn, in words that it can be asked again with.
+
+    ``said`` is everything before it; without an ``answer`` none is kept back. The faults do not
+    name the answer.
+    """
+    found = []
+    spoken = sentences(text)
+    if not spoken:
+        found.append("says nothing in words")
+    if len(spoken) > MOST_SENTENCES:
+        found.append(f"has {len(spoken)} sentences; say it in one or two")
+    if _asks(text, spoken) > 1:
+        found.append("asks for more than one thing; keep one question or one next step")
+    if answer and (why := gives_away(text, question, answer, said)):
+        found.append(f"gives the final answer away ({why}); leave it to the student")
+    return found
+
+
+def gives_away(text: str, question: str, answer: str, said: Sequence[Turn]) -> str:
+    """Why the text tells the final answer to a student who has not said it; empty where it does not."""
+    student = "\n".join(turn.text for turn in said if turn.speaker == "student")
+    return leaks(text, answer, problem=question, student=student).why
+
+
+def same_answer(found: str, gold: str) -> bool:
+    """Whether two answers are the same number or, where one is none, the same words."""
+    one, other = parts(found), parts(gold)
+    if one and other and None not in (one[-1].value, other[-1].value):
+        return one[-1].value == other[-1].value
+    agrees = agreement(found, gold)
+    return found.strip().casefold() == gold.strip().casefold() if agrees is None else agrees
+
+
+def states(text: str, answer: str) -> bool:
+    """Whether the text has the answer in it, as it is written or as a number of the same value."""
+    written = re.escape(answer.strip())
+    if written and re.search(rf"(?<![\w.,/-]){written}(?![\w/]|[.,]\d)", text, re.IGNORECASE):
+        return True
+    values: set[Fraction] = {number.value for number in numbers(text)}
+    return any(part.value in values for part in parts(answer) if part.value is not None)
+
+
+def _asks(text: str, spoken: Sequence[str]) -> int:
+    steps = sum(
+        bool(_STEP.match(sentence.strip())) for sentence in spoken if not _is_question(sentence)
+    )
+    return text.count("?") + steps
+
+
+def _is_question(sentence: str) -> bool:
+    return sentence.rstrip(" \"'”’)").endswith("?")
