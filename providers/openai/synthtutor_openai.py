@@ -42,11 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatCompletions", "OpenAI", "translated"]
 
-_FINISHES: dict[str | None, Finish] = {
-    "stop": "stop",
-    "length": "length",
-    "content_filter": "refusal",
-}
+_FINISHES: Mapping[str | None, Finish]
+_FINISHES = {"stop": "stop", "length": "length", "content_filter": "refusal"}
 
 # o1, o3, o4-mini, gpt-5, gpt-5.6-mini, gpt-6-…: they take a reasoning effort, and refuse any
 # temperature but their own and all stop sequences.

@@ -59,7 +59,10 @@ def print_estimate(console: Console, found: Estimate) -> None:
     if found.enough and found.enough > found.all_rows - found.rows:
         say(f"  {found.enough:,} rows made would bring that within 5 %")
     for model, how in found.counting.items():
-        say(f"  {model}: prompts by {how}; price: {found.prices.get(model, 'unknown')}")
+        costs = [stage.cost_usd for stage in found.stages if stage.model == model]
+        cost = "unknown" if None in costs else _money(sum(c.expected for c in costs if c))
+        price = found.prices.get(model, "unknown")
+        say(f"  {model}: {cost}; prompts by {how}; price: {price}")
     for what, dollars in found.savings[:5]:
         verb = "would save" if dollars >= 0 else "would cost"
         say(f"  {what} {verb} {_money(abs(dollars))}{'' if dollars >= 0 else ' more'}")

@@ -48,10 +48,10 @@ async def _execute(
     config: RunConfig, folder: Path, retry_failed: bool, yes: bool, display: Display, command: str
 ) -> int:
     changes = _changes(config, folder)
-    expected = await _expected(config, folder)
-    if expected is not None and not _afforded(expected, config, yes, display):
-        return 2
     async with opened(config, folder, retry_failed=retry_failed) as live:
+        expected = await _expected(config, folder)
+        if expected is not None and not _afforded(expected, config, yes, display):
+            return 2
         if not await _agreed(live, changes, yes, display):
             return 2
         config.save(folder / "run.yaml")

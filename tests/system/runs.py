@@ -7,7 +7,6 @@ that both ends can see: the beginning of the question, and what stands before it
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -18,20 +17,20 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import pytest
 
 from synthtutor.testing.replies import Behaviour
-from synthtutor.testing.server import FakeServer, OpenAIServer, RowCount
+from synthtutor.testing.server import OpenAIServer, RowCount
+from tests.threads import serving as in_a_thread
 
 FILES = ("samples.jsonl", "rejected.jsonl", "finetune.jsonl", "statistics.json")
 # The scenario's, the reply's and the judge's prompt about one question differ in what comes first.
@@ -302,29 +301,3 @@ def wait_until(true: Callable[[], bool], process: Process | None = None) -> bool
 def serving(behaviour: Behaviour, *, delay_s: float = 0.0) -> AbstractContextManager[OpenAIServer]:
     """A server with a behaviour of the test's own, in a thread of this process."""
     return in_a_thread(OpenAIServer(behaviour, delay_s=delay_s, row_pattern=CALL))
-
-
-Server = TypeVar("Server", bound=FakeServer)
-
-
-@contextmanager
-def in_a_thread(server: Server) -> Iterator[Server]:
-    """The server, in a thread of this process."""
-    ready = threading.Event()
-    done = asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        async with server:
-            ready.set()
-            await done.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    try:
-        assert ready.wait(PATIENCE_S)
-        yield server
-    finally:
-        loop.call_soon_threadsafe(done.set)
-        thread.join()
-        loop.close()

@@ -26,11 +26,11 @@ from tests.system.runs import (
     Process,
     Run,
     contents,
-    in_a_thread,
     kept,
     write_rows,
     write_rubric,
 )
+from tests.threads import serving as in_a_thread
 
 pytestmark = [pytest.mark.slow, POSIX]
 
