@@ -15,7 +15,6 @@ import orjson
 from synthtutor.cli.display import Display, display_for
 from synthtutor.errors import BudgetExceeded, ConfigError, SynthtutorError
 from synthtutor.loops import run
-from synthtutor.prices import BATCH_SHARE
 from synthtutor.reading import Reading
 from synthtutor.runs import Outcome, opened
 
@@ -100,9 +99,8 @@ async def _expected(config: RunConfig, folder: Path) -> Estimate | None:
 def _afforded(expected: Estimate, config: RunConfig, yes: bool, display: Display) -> bool:
     """Show the estimate, and ask where it is more than people spend without a thought."""
     display.expecting(expected)
-    dollars = expected.cost_usd.expected * (BATCH_SHARE if config.batch else 1.0)
-    bounded = config.budget_usd is not None and config.budget_usd <= _ASK_ABOVE_USD
-    if dollars <= _ASK_ABOVE_USD or yes or bounded:
+    cost = expected.batch_usd if config.batch else expected.cost_usd
+    if cost.expected <= _ASK_ABOVE_USD or yes or config.budget_usd is not None:
         return True
     if not sys.stdin.isatty():
         display.note(
