@@ -8,6 +8,7 @@ recipe and models beside it, and from what the recipe declares.
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from synthtutor.provider import BatchProvider, CountingProvider, Endpoint, Provi
 from synthtutor.reading import Reading
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.rehearsal import Expected, Lengths, Rehearsal, Rehearsing, in_form, rehearse
+from synthtutor.samplings import PerSample
 from synthtutor.session import Role
 from synthtutor.stack import endpoint_of, models_of
 from synthtutor.tokens import Counter, calibrated, counter_for
@@ -255,23 +257,33 @@ def _evidence(
         if not path.is_file() or (path != own and path.parent == folder):
             continue
         try:
-            reading = Reading.open(path)
-        except JournalError:
+            samples = _samples(path, config, recipe, None if path == own else wanted)
+        except (JournalError, sqlite3.Error):  # a neighbour may be half made, or damaged
             continue
-        try:
-            if path != own and not _alike(reading, config, recipe, wanted):
-                continue
-            samples = reading.per_sample(finished=True)
-            if samples.count < 2000:  # all there are: those that made no call cost nothing
-                samples = samples.of(sum(reading.outcomes().values()))
-        finally:
-            reading.close()
+        if samples is None:
+            continue
         if path == own and samples.count >= 3:
             return Evidence(samples, f"{samples.count} samples of this run", own=True), path
         if samples.count >= 3 and (best is None or samples.count > best[0].samples.count):
             source = f"{samples.count} samples of {path.parent}"
             best = Evidence(samples, source, own=False), path
     return best or (None, None)
+
+
+def _samples(
+    path: Path, config: RunConfig, recipe: Recipe[Any], wanted: set[tuple[str, str]] | None
+) -> PerSample | None:
+    """What a journal's samples took; None where it is a run of something else than ``wanted``."""
+    reading = Reading.open(path)
+    try:
+        if wanted is not None and not _alike(reading, config, recipe, wanted):
+            return None
+        samples = reading.per_sample(finished=True)
+        if samples.count < 2000:  # all there are: those that made no call cost nothing
+            samples = samples.of(sum(reading.outcomes().values()))
+        return samples
+    finally:
+        reading.close()
 
 
 def _alike(

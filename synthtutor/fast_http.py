@@ -7,11 +7,13 @@ way in, and imports this only where both are installed.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -29,6 +31,7 @@ _IDLE_S = 5.0  # as in httpx2: a connection kept longer may be closed by the ser
 _SCHEME = "URL scheme is not allowed"
 _BROKEN_OFF = re.compile(r"reading a body from connection|\(SendRequest\)|unexpected EOF")
 _ITS_OWN = frozenset({"connection", "transfer-encoding"})  # reqwest frames bodies itself
+_TASKS = Path("/proc/self/task")
 
 
 class FastClient(httpx2.AsyncClient):
@@ -211,3 +214,30 @@ def _headers(response: Response) -> list[tuple[str, str]]:
             with contextlib.suppress(ValueError):
                 found += [(name, value) for value in response.get_header_all(name)]
         return found
+
+
+@atexit.register
+def _settle() -> None:
+    """Give the threads that hand results over the time to finish before the interpreter ends.
+
+    A thread of Rust's that is still on its way out of Python then would abort the whole process
+    (https://github.com/PyO3/pyo3/pull/4874), long after its result was taken. While this sleeps the
+    interpreter is free for it; on Linux, where the aborts are, one sees when it has nothing to do.
+    """
+    if not _TASKS.is_dir():
+        time.sleep(0.05)
+        return
+    idle, until = 0, time.monotonic() + 1.0
+    while idle < 2 and time.monotonic() < until:
+        time.sleep(0.002)
+        idle = 0 if _running() else idle + 1
+
+
+def _running() -> bool:
+    """Whether a thread of reqwest's is running, or could be if there was a CPU for it."""
+    for stat in _TASKS.glob("*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            name, _, rest = stat.read_text().rpartition(") ")
+            if "pyreqwest" in name and rest.startswith("R"):
+                return True
+    return False

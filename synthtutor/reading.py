@@ -36,7 +36,10 @@ class Reading:
             found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
         except sqlite3.Error as error:
             raise JournalError(f"{path}: {error}") from error
-        if found is not None and int(found[0]) < FORMAT:
+        if found is None:  # the format is written last, when all tables are there
+            connection.close()
+            raise JournalError(f"{path}: it is only just being made; try again in a moment")
+        if int(found[0]) < FORMAT:
             connection.close()
             raise JournalError(
                 f"{path}: written by an earlier version; give the run's command once more, "

@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import random
 import socket
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from synthtutor.recipes.recipe import Recipe, recipe
 from synthtutor.runs import make_pilot, opened
 from synthtutor.session import Session
 from synthtutor.sources import BadRow
+from synthtutor.tables import META
 from synthtutor.testing import ScriptedProvider
 from synthtutor.testing.server import OpenAIServer
 from synthtutor.tutoring import Sample
@@ -276,6 +279,18 @@ async def test_an_earlier_run_of_another_model_or_recipe_is_not(
 async def test_what_is_no_journal_does_not_keep_from_estimating(tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "journal.sqlite").write_text("not a database, whatever its name")
+    found = await asked(tmp_path / "today", rows(10))
+    assert found.rows == 10
+
+
+@pytest.mark.parametrize("tables", [[META], [META, "INSERT INTO meta VALUES ('format', '2')"]])
+async def test_a_run_beside_it_whose_journal_is_only_being_made_does_not_either(
+    tables: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "beside").mkdir()
+    with closing(sqlite3.connect(tmp_path / "beside" / "journal.sqlite")) as journal, journal:
+        for sql in tables:
+            journal.execute(sql)
     found = await asked(tmp_path / "today", rows(10))
     assert found.rows == 10
 
