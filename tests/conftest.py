@@ -16,7 +16,12 @@ os.environ.setdefault("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
 settings.register_profile(
     "steady", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60
 )
-settings.load_profile("steady")
+settings.register_profile("quick", settings.get_profile("steady"), max_examples=20)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Whoever leaves out the slow tests wants an answer soon: fewer examples of each property."""
+    settings.load_profile("quick" if "not slow" in config.option.markexpr else "steady")
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ from synthtutor.testing.server import OpenAIServer
 from synthtutor.tutoring import Sample
 from tests.doubles import Answer
 
+pytestmark = pytest.mark.slow
+
 MODEL = "openai/gpt-4o-mini"
 FIGURES = ("input_tokens", "output_tokens", "cache_read_tokens", "reasoning_tokens")
 ROWS, AT_ONCE = 12, 8

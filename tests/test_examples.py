@@ -15,6 +15,8 @@ from synthtutor.packs import read_pack
 from synthtutor.reading import Reading
 from tests.test_docs import environment
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 

@@ -15,6 +15,8 @@ from synthtutor.errors import JournalError
 from synthtutor.journal import Journal
 from tests.test_journal import call, count, path_in
 
+pytestmark = pytest.mark.slow
+
 # ── a full disk ──────────────────────────────────────────────────────────────────────────────
 
 

@@ -16,6 +16,8 @@ from synthtutor.testing.server import OpenAIServer
 from synthtutor.transport import http_client
 from tests.wires import BODY, CHUNKED, SOON, Wire, connection_to
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=[True, False], ids=["pyreqwest", "httpx2"])
 def fast(request: pytest.FixtureRequest) -> bool:

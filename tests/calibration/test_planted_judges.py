@@ -28,6 +28,8 @@ from tests.calibration.planted import (
     row_of,
 )
 
+pytestmark = pytest.mark.slow
+
 MEASURES = ("accuracy", "macro_f1", "kappa", "alpha")
 
 

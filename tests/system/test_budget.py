@@ -33,6 +33,8 @@ from tests.system.runs import (
 from tests.test_accounts import MODEL as IN_BATCHES
 from tests.test_accounts import ROWS, crash_when, finish, in_batches, journaled, run_at
 
+pytestmark = pytest.mark.slow
+
 PRICE = Price("given", per_million=(1.0, 2.0))
 ALLOWED = 600
 NEVER = 1_000_000  # looks at a batch until it ends

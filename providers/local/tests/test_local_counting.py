@@ -14,10 +14,13 @@ from synthtutor.messages import Request, Schema, Settings, system, user
 from synthtutor.provider import CountingProvider, Endpoint
 
 HERE = any(entry["name"] == f"local/{DEFAULT}" and entry["here"] for entry in MODELS.list())
-pytestmark = pytest.mark.skipif(
-    not HERE and not os.environ.get("SYNTHTUTOR_REQUIRE_ALL"),
-    reason=f"the embedded model is not here: synthtutor models pull {DEFAULT}",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not HERE and not os.environ.get("SYNTHTUTOR_REQUIRE_ALL"),
+        reason=f"the embedded model is not here: synthtutor models pull {DEFAULT}",
+    ),
+]
 MODEL = f"local/{DEFAULT}"
 
 
