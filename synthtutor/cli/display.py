@@ -8,19 +8,17 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.live import Live as RichLive
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
-from synthtutor.cli.summary import money, print_summary
+from synthtutor.cli.board import board, duration, in_batches, spent
+from synthtutor.cli.summary import print_summary
 
 if TYPE_CHECKING:
     from synthtutor.errors import SynthtutorError
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Display", "display_for"]
 
+Now = Callable[[], "dict[str, Any]"]
+
 
 def display_for(*, as_json: bool) -> Display:
     """The display that fits where the output goes."""
@@ -36,36 +36,6 @@ def display_for(*, as_json: bool) -> Display:
         return JsonDisplay()
     console = Console(stderr=False)
     return TerminalDisplay(console) if console.is_terminal else Display(console)
-
-
-def snapshot(live: Live) -> dict[str, Any]:
-    """The run's counters now."""
-    progress, meter = live.progress, live.meter
-    done = progress.done
-    eta = None
-    if progress.total and done:
-        eta = round(live.seconds / done * (progress.total - done))
-    return {
-        "rows": done,
-        "total": progress.total,
-        "kept": progress.kept,
-        "rejected": progress.rejected,
-        "undetermined": progress.undetermined,
-        "failed": progress.failed,
-        "in_flight": meter.in_flight,
-        "calls": meter.calls,
-        "replayed": live.context.replayed_calls,
-        "input_tokens": meter.usage.input_tokens,
-        "output_tokens": meter.usage.output_tokens,
-        "cost_usd": round(meter.spent_usd, 6),
-        "unpriced_calls": meter.unpriced_calls,
-        "retries": live.incidents.retries,
-        "rate_limited": live.incidents.rate_limited,
-        "seconds": round(live.seconds, 1),
-        "eta_s": eta,
-        "batches": len(live.batches),
-        "in_batches": sum(len(batch.items) for batch in live.batches),
-    }
 
 
 class Display:
@@ -78,14 +48,14 @@ class Display:
         self._shown: object = None
 
     @contextmanager
-    def showing(self, live: Live) -> Iterator[None]:
-        """Show the run for as long as it goes."""
+    def showing(self, now: Now) -> Iterator[None]:
+        """Show the run's counters for as long as it goes."""
         ended = threading.Event()
         started = time.monotonic()
 
         def tell() -> None:
             while not ended.wait(self.every_s if time.monotonic() - started > 2 else 1.0):
-                self.tick(live)
+                self.tick(now())
 
         teller = threading.Thread(target=tell, name="progress", daemon=True)
         teller.start()
@@ -94,11 +64,10 @@ class Display:
         finally:
             ended.set()
             teller.join()
-            self.tick(live)
+            self.tick(now())
 
-    def tick(self, live: Live) -> None:
+    def tick(self, now: dict[str, Any]) -> None:
         """Show what has changed since the last time."""
-        now = snapshot(live)
         changed = (now["rows"], now["calls"], now["in_flight"])
         if changed != self._shown:
             self._shown = changed
@@ -107,13 +76,15 @@ class Display:
     def show(self, now: dict[str, Any]) -> None:
         """One state of the run."""
         of = f" of {now['total']:,}" if now["total"] else ""
-        eta = f" · about {_duration(now['eta_s'])} left" if now["eta_s"] else ""
+        eta = f" · about {duration(now['eta_s'])} left" if now["eta_s"] else ""
         failed = f" · {now['failed']} failed" if now["failed"] else ""
+        flying = ""
+        if now["in_flight"] is not None:
+            flying = f" · {now['in_flight']:,} calls in flight{in_batches(now)}"
         self.console.print(
-            f"{_duration(now['seconds'])} · {now['rows']:,}{of} rows · {now['kept']:,} kept{failed}"
-            f" · {now['in_flight']:,} calls in flight{_in_batches(now)} · {now['calls']:,} calls · "
-            f"{now['input_tokens'] + now['output_tokens']:,} tokens · "
-            f"{money(now['cost_usd'], now['unpriced_calls'])}{eta}",
+            f"{duration(now['seconds'])} · {now['rows']:,}{of} rows · {now['kept']:,} kept{failed}"
+            f"{flying} · {now['calls']:,} calls · "
+            f"{now['input_tokens'] + now['output_tokens']:,} tokens · {spent(now)}{eta}",
             highlight=False,
             soft_wrap=True,
         )
@@ -159,52 +130,15 @@ class TerminalDisplay(Display):
     """A table that redraws itself four times a second."""
 
     @contextmanager
-    def showing(self, live: Live) -> Iterator[None]:
-        """Show the run for as long as it goes."""
+    def showing(self, now: Now) -> Iterator[None]:
+        """Show the run's counters for as long as it goes."""
         with RichLive(
-            get_renderable=lambda: self._table(live),
+            get_renderable=lambda: board(now()),
             console=self.console,
             refresh_per_second=4,
             transient=True,
         ):
             yield
-
-    def _table(self, live: Live) -> RenderableType:
-        now = snapshot(live)
-        total = now["total"]
-        table = Table.grid(padding=(0, 2))
-        rows = f"{now['rows']:,}" + (f" / {total:,}" if total else "")
-        kept = f"{now['kept']:,} kept"
-        if now["rows"]:
-            kept += f" ({now['kept'] / now['rows']:.0%})"
-        tokens = now["input_tokens"] + now["output_tokens"]
-        left = f"about {_duration(now['eta_s'])} left" if now["eta_s"] else ""
-        table.add_row("rows", rows, kept, _counted(now, "rejected", "undetermined", "failed"))
-        flying = f"{now['in_flight']:,} in flight{_in_batches(now)}"
-        table.add_row("calls", f"{now['calls']:,}", flying, _counted(now, "replayed"))
-        table.add_row("spent", money(now["cost_usd"], now["unpriced_calls"]), f"{tokens:,} tokens")
-        table.add_row("time", _duration(now["seconds"]), left, _counted(now, "rate_limited"))
-        bar = Table.grid()  # a bar alone does not end its line
-        bar.add_row(ProgressBar(total=total, completed=now["rows"], width=60, pulse=not total))
-        lines: list[RenderableType] = [bar, table]
-        if live.progress.latest:
-            lines.append(_one_line(f"latest kept: {live.progress.latest}", "dim"))
-        if live.incidents.warnings:
-            lines.append(_one_line(f"warning: {live.incidents.warnings[-1]}", "yellow"))
-        return Group(*lines)
-
-
-def _in_batches(now: dict[str, Any]) -> str:
-    count = now["batches"]
-    return f", {now['in_batches']:,} in {count} batch{'es' * (count > 1)}" if count else ""
-
-
-def _counted(now: dict[str, Any], *names: str) -> str:
-    return ", ".join(f"{now[name]:,} {name.replace('_', ' ')}" for name in names if now[name])
-
-
-def _one_line(text: str, style: str) -> Text:
-    return Text(" ".join(text.split()), style=style, no_wrap=True, overflow="ellipsis")
 
 
 class JsonDisplay(Display):
@@ -250,13 +184,3 @@ class JsonDisplay(Display):
 def _line(value: dict[str, Any]) -> None:
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode() + "\n")
     sys.stdout.flush()
-
-
-def _duration(seconds: float | None) -> str:
-    whole = int(seconds or 0)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02} s"
-    return f"{minutes // 60} h {minutes % 60:02} min"

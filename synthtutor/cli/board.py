@@ -1,0 +1,167 @@
+"""A run's counters at one moment, the table they are shown in, and the file that others read them from.
+
+Whoever runs in a terminal leaves them in the run's folder each second, for ``status --watch`` in
+another one. The file is gone when the run is over; an old one belongs to a run that was killed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from synthtutor.cli.summary import money
+
+if TYPE_CHECKING:
+    from synthtutor.runs import Live
+
+__all__ = [
+    "FILE",
+    "board",
+    "duration",
+    "in_batches",
+    "published",
+    "publishing",
+    "snapshot",
+    "spent",
+]
+
+FILE = "progress.json"
+_EVERY_S = 1.0
+_STALE_S = 15.0  # a machine may be so busy that a run says nothing for a while
+
+
+def snapshot(live: Live, expected_usd: float | None = None) -> dict[str, Any]:
+    """The run's counters now; ``expected_usd`` is what the whole run was estimated to cost."""
+    progress, meter = live.progress, live.meter
+    done = progress.done
+    eta = None
+    if progress.total and done:
+        eta = round(live.seconds / done * (progress.total - done))
+    return {
+        "rows": done,
+        "total": progress.total,
+        "kept": progress.kept,
+        "rejected": progress.rejected,
+        "undetermined": progress.undetermined,
+        "failed": progress.failed,
+        "in_flight": meter.in_flight,
+        "calls": meter.calls,
+        "replayed": live.context.replayed_calls,
+        "input_tokens": meter.usage.input_tokens,
+        "output_tokens": meter.usage.output_tokens,
+        "cost_usd": round(meter.spent_usd, 6),
+        "expected_usd": expected_usd,
+        "unpriced_calls": meter.unpriced_calls,
+        "retries": live.incidents.retries,
+        "rate_limited": live.incidents.rate_limited,
+        "seconds": round(live.seconds, 1),
+        "eta_s": eta,
+        "batches": len(live.batches),
+        "in_batches": sum(len(batch.items) for batch in live.batches),
+        "latest": progress.latest,
+        "warning": live.incidents.warnings[-1] if live.incidents.warnings else "",
+    }
+
+
+def board(now: dict[str, Any]) -> RenderableType:
+    """The table of one moment. What is None is not known, and left out."""
+    total = now["total"]
+    table = Table.grid(padding=(0, 2))
+    rows = f"{now['rows']:,}" + (f" / {total:,}" if total else "")
+    kept = f"{now['kept']:,} kept"
+    if now["rows"]:
+        kept += f" ({now['kept'] / now['rows']:.0%})"
+    tokens = now["input_tokens"] + now["output_tokens"]
+    left = f"about {duration(now['eta_s'])} left" if now["eta_s"] else ""
+    table.add_row("rows", rows, kept, _counted(now, "rejected", "undetermined", "failed"))
+    flying = "" if now["in_flight"] is None else f"{now['in_flight']:,} in flight{in_batches(now)}"
+    table.add_row("calls", f"{now['calls']:,}", flying, _counted(now, "replayed"))
+    table.add_row("spent", spent(now), f"{tokens:,} tokens")
+    table.add_row("time", duration(now["seconds"]), left, _counted(now, "rate_limited"))
+    bar = Table.grid()  # a bar alone does not end its line
+    bar.add_row(ProgressBar(total=total, completed=now["rows"], width=60, pulse=not total))
+    lines: list[RenderableType] = [bar, table]
+    if now["latest"]:
+        lines.append(_one_line(f"latest kept: {now['latest']}", "dim"))
+    if now["warning"]:
+        lines.append(_one_line(f"warning: {now['warning']}", "yellow"))
+    return Group(*lines)
+
+
+def spent(now: dict[str, Any]) -> str:
+    """The money, against the estimate where there is one."""
+    paid = money(now["cost_usd"], now["unpriced_calls"])
+    expected = now["expected_usd"]
+    return paid if expected is None else f"{paid} of about {money(expected)}"
+
+
+def in_batches(now: dict[str, Any]) -> str:
+    """What waits in batches at a vendor."""
+    count = now["batches"]
+    return f", {now['in_batches']:,} in {count} batch{'es' * (count > 1)}" if count else ""
+
+
+def duration(seconds: float | None) -> str:
+    """As people say it."""
+    whole = int(seconds or 0)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+@contextmanager
+def publishing(now: Callable[[], dict[str, Any]], folder: Path) -> Iterator[None]:
+    """Leave the counters in the folder each second. What cannot be written harms no run."""
+    path, ended = folder / FILE, threading.Event()
+
+    def publish() -> None:
+        while True:
+            with suppress(OSError):
+                new = path.with_suffix(".new")
+                new.write_bytes(orjson.dumps({**now(), "at": time.time()}))
+                new.replace(path)
+            if ended.wait(_EVERY_S):
+                return
+
+    publisher = threading.Thread(target=publish, name="publishing", daemon=True)
+    publisher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        publisher.join()
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def published(folder: Path) -> dict[str, Any] | None:
+    """What the folder's run last left; None where none is going that leaves anything."""
+    path = folder / FILE
+    try:
+        if time.time() - path.stat().st_mtime > _STALE_S:
+            return None
+        found = orjson.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _counted(now: dict[str, Any], *names: str) -> str:
+    return ", ".join(f"{now[name]:,} {name.replace('_', ' ')}" for name in names if now[name])
+
+
+def _one_line(text: str, style: str) -> Text:
+    return Text(" ".join(text.split()), style=style, no_wrap=True, overflow="ellipsis")
