@@ -15,6 +15,7 @@ from synthtutor.export.pairs import Pairs
 from synthtutor.quality.distribution import Distribution
 from synthtutor.quality.diversity import Diversity
 from synthtutor.quality.duplicates import Duplicates
+from synthtutor.quality.labels import Labels
 from synthtutor.quality.openers import Openers
 from synthtutor.quality.readability import Readability
 
@@ -37,13 +38,14 @@ def statistics(
     about a millisecond; ``texts_measured`` says how many that were.
     """
     outcomes, texts, verdicts, coverage = _Outcomes(), _Texts(), _Verdicts(), _Coverage()
-    pairs = Pairs()
+    pairs, labels = Pairs(), Labels()
     kept_so_far = measured = 0
     for sample in samples:
         metadata = sample.get("metadata") or {}
         kept = outcomes.add(metadata) == "kept"
         verdicts.add(metadata)
         pairs.add(sample)
+        labels.add(sample)
         coverage.add(metadata, kept=kept)
         if kept and kept_so_far % every == 0:
             texts.add(sample)
@@ -56,6 +58,7 @@ def statistics(
         "verdicts": verdicts.summary(),
         "coverage": coverage.summary(cells),
         **({"pairs": found} if (found := pairs.summary()) else {}),
+        **({"labels": graded} if (graded := labels.summary()) else {}),
     }
 
 

@@ -20,7 +20,7 @@ PACKS = [
 ]
 
 # For answers about personas, and the dimensions of published labels: not for tutors' replies.
-OTHERS = ["bridge", "mrbench", "persona-answers", "stepverify"]
+OTHERS = ["bridge", "essay-summary", "k12-conversation", "mrbench", "persona-answers", "stepverify"]
 
 GOLD = Gold(
     reply=(

@@ -11,7 +11,7 @@ from typing import Any
 from synthtutor.export.columns import Columns, library
 from synthtutor.export.destination import replacing_folder
 
-__all__ = ["hf_dataset"]
+__all__ = ["hf_dataset", "without_bars"]
 
 _KNOWN_BY = ("state.json", "dataset_info.json", "dataset_dict.json")
 
@@ -25,7 +25,7 @@ def hf_dataset(samples: Iterable[dict[str, Any]], path: str | Path) -> int:
     with (
         replacing_folder(path, known_by=_KNOWN_BY) as temporary,
         TemporaryDirectory(prefix=".spool-", dir=temporary.parent) as folder,
-        _without_bars(datasets),
+        without_bars(datasets),
     ):
         columns = Columns(samples, Path(folder) / "samples")
         features = datasets.Features.from_arrow_schema(columns.schema())
@@ -45,7 +45,8 @@ def hf_dataset(samples: Iterable[dict[str, Any]], path: str | Path) -> int:
 
 
 @contextmanager
-def _without_bars(datasets: Any) -> Iterator[None]:
+def without_bars(datasets: Any) -> Iterator[None]:
+    """Keep the library ``datasets`` from drawing its progress bars."""
     if datasets.are_progress_bars_disabled():
         yield
         return

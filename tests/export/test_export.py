@@ -10,6 +10,16 @@ import pytest
 from synthtutor.errors import ConfigError
 from synthtutor.export import FORMATS, export
 
+K12 = {
+    **dict.fromkeys(("conversation_id", "scenario", "emotional_outcomes", "academic_outcomes"), ""),
+    "academic_context": dict.fromkeys(
+        ("grade_level", "learning_objective", "difficulty_level"), ""
+    ),
+    "emotional_context": {"student_emotion": ""},
+    "conversation": [{"speaker": "student", "message": "Why?"}],
+    "learning_objectives": [],
+}
+
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_writes_under_its_own_name(
@@ -17,10 +27,15 @@ def test_every_format_writes_under_its_own_name(
 ) -> None:
     if name in ("parquet", "hf-dataset"):
         pytest.importorskip("datasets")
-    for sample in samples:  # what two formats need that not every recipe gives
+    for sample in samples:  # what some formats need that not every recipe gives
         turn = {"turn": 1, "speaker": "tutor", "text": "Which part?"}
         sample["metadata"] |= {
             "pair": {"rejected": "Because."},
+            "people": {"decision": "accept"},
+            "label": 1,
+            "file": "one/x",
+            "k12": K12,
+            "grading": {"input": "Q: Why? Student Answer: So.", "group": "why"},
             "instruction": "Be a tutor.",
             "turns": [turn],
             "belief_states": [],
