@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from synthtutor.export.pairs import Pairs
+from synthtutor.quality.attributes import Attributes
 from synthtutor.quality.distribution import Distribution
 from synthtutor.quality.diversity import Diversity
 from synthtutor.quality.duplicates import Duplicates
@@ -38,7 +39,7 @@ def statistics(
     about a millisecond; ``texts_measured`` says how many that were.
     """
     outcomes, texts, verdicts, coverage = _Outcomes(), _Texts(), _Verdicts(), _Coverage()
-    pairs, labels = Pairs(), Labels()
+    pairs, labels, drawn = Pairs(), Labels(), Attributes()
     kept_so_far = measured = 0
     for sample in samples:
         metadata = sample.get("metadata") or {}
@@ -46,6 +47,7 @@ def statistics(
         verdicts.add(metadata)
         pairs.add(sample)
         labels.add(sample)
+        drawn.add(sample)
         coverage.add(metadata, kept=kept)
         if kept and kept_so_far % every == 0:
             texts.add(sample)
@@ -57,6 +59,7 @@ def statistics(
         **texts.summary(),
         "verdicts": verdicts.summary(),
         "coverage": coverage.summary(cells),
+        **({"attributes": spread} if (spread := drawn.summary()) else {}),
         **({"pairs": found} if (found := pairs.summary()) else {}),
         **({"labels": graded} if (graded := labels.summary()) else {}),
     }

@@ -8,11 +8,9 @@ the number of profiles and not with its square.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
 from math import prod
 from pathlib import Path
 from typing import Any, cast
@@ -37,7 +35,6 @@ __all__ = [
     "NEAR_DUPLICATE",
     "PERSONAS",
     "Row",
-    "attribute_coverage",
     "personas",
     "reject_near_duplicates",
     "similarity_text",
@@ -237,26 +234,6 @@ def _words(value: object) -> list[str]:
     if isinstance(value, list):
         return sorted(text for inner in value for text in _words(inner))
     return [value] if isinstance(value, str) and not value[:1].isdigit() else []
-
-
-def attribute_coverage(samples: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """How the drawn attributes of the kept profiles are spread: plain data for JSON.
-
-    Under ``values`` each attribute's values with their number; under ``pairs`` how many of the
-    pairs of two attributes' values that the values allow are there.
-    """
-    kept = [s["metadata"]["draw"] for s in samples if s["metadata"].get("outcome") == "kept"]
-    names = sorted({name for draw in kept for name in draw})
-    values = {name: Counter(draw.get(name, "") for draw in kept) for name in names}
-    filled = possible = 0
-    for one, other in combinations(names, 2):
-        filled += len({(draw.get(one), draw.get(other)) for draw in kept})
-        possible += len(values[one]) * len(values[other])
-    return {
-        "profiles": len(kept),
-        "values": {name: dict(sorted(counts.items())) for name, counts in values.items()},
-        "pairs": {"filled": filled, "possible": possible},
-    }
 
 
 PERSONAS: Recipe[Row] = Recipe(

@@ -19,12 +19,12 @@ from synthtutor.errors import ConfigError
 from synthtutor.estimating import estimate
 from synthtutor.journal import Journal
 from synthtutor.messages import Message, Request, Schema
+from synthtutor.quality.attributes import Attributes
 from synthtutor.recipes.own_schema import choices, own_type
 from synthtutor.recipes.personas import (
     NEAR_DUPLICATE,
     PERSONAS,
     Row,
-    attribute_coverage,
     personas,
     reject_near_duplicates,
     rows,
@@ -386,8 +386,11 @@ def test_looking_twice_changes_nothing_and_looking_anew_forgets_the_first_look()
 def test_coverage_counts_the_kept_values_and_pairs() -> None:
     samples = [finished(1), finished(2), finished(3, "rejected")]
     samples[1]["metadata"]["draw"] = {**DRAW, "syllabus": "IB", "class_level": "8"}
-    found = attribute_coverage(samples)
-    assert found["profiles"] == 2
+    fold = Attributes()
+    for sample in samples:
+        fold.add(sample)
+    found = fold.summary()
+    assert found["kept"] == 2
     assert found["values"]["syllabus"] == {"IB": 1, "ICSE": 1}
     # Of the six pairs of attributes one has 1 × 1 values, four have 2 × 1 and one has 2 × 2.
     assert found["pairs"] == {"filled": 1 + 4 * 2 + 2, "possible": 1 + 4 * 2 + 4}
