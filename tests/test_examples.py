@@ -126,6 +126,19 @@ def test_the_configuration_file_is_a_run(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "name", sorted(p.name for p in EXAMPLES.glob("*.yaml") if "recipe:" in p.read_text())
+)
+def test_every_configuration_is_estimated_and_runs_as_it_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    file, out = f"examples/{name}", str(tmp_path / "run")
+    estimate = json.loads(ran(tmp_path, "synthtutor", "estimate", file, "--json"))
+    ran(tmp_path, "synthtutor", "generate", file, "--out", out)
+    assert len(samples(tmp_path / "run")) == estimate["rows"] > 0
+    again = json.loads(ran(tmp_path, "synthtutor", "estimate", file, "--out", out, "--json"))
+    assert again["rows"] == 0, "all that was estimated is made"
+
+
 @pytest.mark.parametrize(("name", "rows"), [("seeds.jsonl", 3), ("tutorbench_style.csv", 2)])
 @pytest.mark.parametrize("mode", ["answer", "scenario"])
 def test_the_rows_can_be_used_in_both_modes(
