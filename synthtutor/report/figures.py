@@ -1,0 +1,68 @@
+"""What a report is made of: a figure is a chart and the same as a table; a section holds figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Figure", "Section", "Table", "count", "money", "percent", "spoken", "table"]
+
+Cells = Sequence[str]
+_LISTED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of cells under their headings; ``left_out`` rows are not there."""
+
+    headings: Cells
+    rows: Sequence[Cells]
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One thing shown: a chart (a Vega-Lite specification, where there is one), and its table."""
+
+    title: str
+    note: str
+    chart: Mapping[str, Any] | None
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Figures under a heading; ``absent`` says why there are none."""
+
+    id: str
+    title: str
+    figures: Sequence[Figure] = ()
+    absent: str = ""
+
+
+def table(headings: Cells, rows: Iterable[Cells]) -> Table:
+    """A table of the first 200 rows."""
+    every = list(rows)
+    return Table(headings, every[:_LISTED], max(0, len(every) - _LISTED))
+
+
+def percent(share: float | None) -> str:
+    """A share of one as a whole percentage."""
+    return "–" if share is None else f"{share:.0%}"
+
+
+def count(number: float) -> str:
+    """A number with its thousands apart."""
+    return f"{number:,}"
+
+
+def money(dollars: float, unpriced_calls: int = 0) -> str:
+    """US dollars; calls without a known price are said, never counted as 0."""
+    amount = f"${dollars:,.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4f}"
+    return f"{amount} + {unpriced_calls:,} calls of unknown price" if unpriced_calls else amount
+
+
+def spoken(name: str) -> str:
+    """A name from a file, in words."""
+    return name.replace("_", " ")

@@ -1,0 +1,275 @@
+"""The parts of a report: what each chart shows, and the same as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from synthtutor.report import charts
+from synthtutor.report.attributes import in_order, readable
+from synthtutor.report.facts import Facts
+from synthtutor.report.figures import Figure, Section, count, percent, spoken, table
+from synthtutor.report.spending import pace, spending
+from synthtutor.report.tally import SCORE_BINS
+
+__all__ = ["Matrix", "matrix", "sections"]
+
+_CHARTED = 20
+_GROUPS = 24
+_MATRIX = (60, 40)
+_SHADES = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Kept of made for each row and column value; ``shade`` (0 to 6) grows with what was kept.
+
+    ``cells`` are (kept, made, shade), or None where nothing was made.
+    """
+
+    row: str
+    column: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[tuple[int, int, int] | None]]]
+    filled: int
+    possible: int | None
+    left_out: int
+
+
+def sections(facts: Facts) -> list[Section]:
+    """All sections but the summary, the matrix and the samples."""
+    return [
+        _judged(facts),
+        _controls(facts),
+        _rejections(facts),
+        _texts(facts),
+        _repeats(facts),
+        _costs(facts),
+        _calls(facts),
+    ]
+
+
+def matrix(facts: Facts) -> Matrix | None:
+    """The coverage matrix; None where the samples have no attributes to show it by."""
+    tally = facts.tally
+    if tally.axes.row is None or not tally.cells:
+        return None
+    rows, columns = ({cell[at] for cell in tally.cells} for at in (0, 1))
+    shown_rows, shown_columns = in_order([*rows])[: _MATRIX[0]], in_order([*columns])[: _MATRIX[1]]
+    most = max(counts["kept"] for counts in tally.cells.values())
+    there = [
+        (spoken(row), [_cell(tally.cells.get((row, column)), most) for column in shown_columns])
+        for row in shown_rows
+    ]
+    by_known = (tally.axes.row, tally.axes.column) == ("subject", "misconception_type")
+    inside = sum(cell is not None for _, line in there for cell in line)
+    return Matrix(
+        readable(tally.axes.row),
+        readable(tally.axes.column) if tally.axes.column else "samples",
+        [spoken(column) or "all" for column in shown_columns],
+        there,
+        sum(counts["kept"] > 0 for counts in tally.cells.values()),
+        facts.summary.cells if by_known else None,
+        len(tally.cells) - inside,
+    )
+
+
+def _cell(counts: Mapping[str, int] | None, most: int) -> tuple[int, int, int] | None:
+    if counts is None:
+        return None
+    kept = counts["kept"]
+    shade = 0 if not kept else 1 + (kept - 1) * (_SHADES - 2) // max(1, most - 1)
+    return kept, counts["made"], shade
+
+
+# ── the judge ────────────────────────────────────────────────────────────────────────────────
+
+
+def _judged(facts: Facts) -> Section:
+    verdicts = facts.statistics["verdicts"]
+    if not verdicts["criteria"]:
+        return Section("judged", "What the judge said", absent="Nothing was judged by a rubric.")
+    figures = [
+        _rates("Pass rate per criterion", "Lowest first.", "criterion", verdicts["criteria"]),
+        _rates("Pass rate per dimension", "Lowest first.", "dimension", verdicts["dimensions"]),
+    ]
+    if facts.tally.scored:
+        figures.append(_scores(facts))
+    return Section("judged", "What the judge said", figures)
+
+
+def _rates(title: str, note: str, kind: str, found: Mapping[str, Mapping[str, Any]]) -> Figure:
+    def rate(entry: Mapping[str, Any]) -> float:
+        return 2.0 if entry["pass_rate"] is None else float(entry["pass_rate"])
+
+    order = sorted(found.items(), key=lambda item: (rate(item[1]), item[0]))
+    rows: list[Sequence[str]] = [
+        (name, str(entry.get("criterion") or ""), percent(entry["pass_rate"]),
+         count(entry["passed"]), count(entry["answered"]), count(entry["missing"] + entry["failed"]))
+        for name, entry in order
+    ]  # fmt: skip
+    answered = [(name, entry) for name, entry in order if entry["pass_rate"] is not None]
+    chart = charts.bars(
+        [(name, e["pass_rate"], percent(e["pass_rate"])) for name, e in answered[:_CHARTED]],
+        "share of answered verdicts that passed",
+        most=1.0,
+        form="%",
+    )
+    more = f" The chart has the lowest {_CHARTED}." if len(answered) > _CHARTED else ""
+    headings = (kind, "question", "pass rate", "passed", "answered", "no answer")
+    return Figure(title, note + more, chart if answered else None, table(headings, rows))
+
+
+def _scores(facts: Facts) -> Figure:
+    scores, n = facts.tally.scores, SCORE_BINS
+    labels = [f"{nth / n:.1f}" for nth in range(n)]
+    order: list[str] = [
+        name for name in ("kept", "rejected", "undetermined", "failed") if name in scores
+    ]
+    counts = {name: [scores[name][nth] for nth in range(n)] for name in order}
+    rows = [
+        (f"{nth / n:.1f} to {(nth + 1) / n:.1f}", *(count(counts[name][nth]) for name in order))
+        for nth in range(n)
+    ]
+    note = (
+        f"Weighted score of {count(facts.tally.scored)} judged samples, from 0 to 1; "
+        "each bar begins at its label."
+    )
+    return Figure(
+        "Judge scores",
+        note,
+        charts.steps(counts, labels, "weighted score"),
+        table(("score", *order), rows),
+    )
+
+
+def _controls(facts: Facts) -> Section:
+    title, controls = "Planted defects: did the judge see them?", facts.summary.controls
+    if not controls.planted:
+        return Section(
+            "controls", title, absent="No controls were made: nothing is known of the judge."
+        )
+    defects = (controls.by_defect or {}).items()
+    chart = charts.bars(
+        [(spoken(name), caught / planted, f"{caught} of {planted}")
+         for name, (caught, planted) in defects],
+        "share of planted defects caught",
+        most=1.0,
+        form="%",
+    )  # fmt: skip
+    note = (
+        f"Caught {controls.caught} of {controls.planted} ({percent(controls.caught / controls.planted)}), "
+        f"{controls.unanswered} unanswered, {controls.failed} not judged; kept {controls.sound_kept} of "
+        f"{controls.planted} texts while they were sound. Read this before the keep rate."
+    )
+    rows = [(spoken(name), str(caught), str(planted)) for name, (caught, planted) in defects]
+    figure = Figure("Catch rate", note, chart, table(("defect", "caught", "planted"), rows))
+    return Section("controls", title, [figure])
+
+
+# ── the samples ──────────────────────────────────────────────────────────────────────────────
+
+
+def _rejections(facts: Facts) -> Section:
+    title, reasons = "Why samples were dropped", facts.summary.reasons
+    if not reasons:
+        return Section("dropped", title, absent="No sample was dropped for a stated reason.")
+    chart = charts.bars([(reason, times, count(times)) for reason, times in reasons], "samples")
+    rows = [(reason, count(times)) for reason, times in reasons]
+    note = "The commonest reasons; a sample may have several."
+    figure = Figure("Reasons", note, chart, table(("reason", "samples"), rows))
+    return Section("dropped", title, [figure])
+
+
+def _texts(facts: Facts) -> Section:
+    tally = facts.tally
+    by = "grade" if tally.axes.group_is_grade else readable(tally.axes.group or "all together")
+    title = f"Length and readability by {by}" if tally.axes.group else "Length and readability"
+    names = in_order([*tally.groups])
+    groups = {name: tally.groups[name] for name in names}
+    words = {name: group.words.summary() for name, group in groups.items()}
+    grades = {name: group.grades.summary() for name, group in groups.items()}
+    if not any(found["n"] for found in words.values()):
+        return Section("texts", title, absent="No kept sample has a turn by the assistant.")
+    note = (
+        f"Of each turn by the assistant in {count(tally.measured)} kept samples. The mark is the median, "
+        "the line spans the middle 80 %."
+    )
+    return Section(
+        "texts",
+        title,
+        [
+            _spread("Words per turn", note, by, "words", words),
+            _spread("Reading grade (Flesch–Kincaid)", note, by, "school grade", grades),
+        ],
+    )
+
+
+def _spread(
+    title: str, note: str, by: str, unit: str, found: Mapping[str, Mapping[str, Any]]
+) -> Figure:
+    there = {name: entry for name, entry in found.items() if entry["n"]}
+    drawn = [(n, e["p10"], e["p50"], e["p90"]) for n, e in there.items()][:_GROUPS]
+    rows = [
+        (name, count(e["n"]), *(f"{e[key]:.1f}" for key in ("mean", "p10", "p50", "p90")))
+        for name, e in there.items()
+    ]
+    headings = (by, "turns", "mean", "10 %", "median", "90 %")
+    return Figure(title, note, charts.ranges(drawn, unit) if drawn else None, table(headings, rows))
+
+
+def _repeats(facts: Facts) -> Section:
+    title = "Duplicates and openers"
+    said, sides = facts.statistics["assistant"], facts.statistics["near_duplicates"]
+    if not said["texts"]:
+        return Section("repeats", title, absent="No kept sample has a turn by the assistant.")
+    top = said["openers"]["top"]
+    opener = Figure(
+        "How turns begin",
+        f"First three words of {count(said['texts'])} turns; the commonest begin "
+        f"{percent(said['openers']['top_10_share'])} of them.",
+        charts.bars([(e["phrase"], e["share"], percent(e["share"])) for e in top], "share of turns", form="%"),
+        table(
+            ("first words", "turns", "share"),
+            [(e["phrase"], count(e["count"]), percent(e["share"])) for e in top],
+        ),
+    )  # fmt: skip
+    distinct = said["diversity"]
+    copies = [
+        (f"{role}'s side", count(side["texts"]), count(side["copies"]), percent(side["share"]))
+        for role, side in sides.items()
+    ]
+    duplicates = Figure(
+        "Near-duplicates",
+        f"Texts that nearly repeat an earlier one, in {count(facts.statistics['texts_measured'])} kept samples.",
+        None,
+        table(("text", "measured", "copies", "share"), copies),
+    )
+    variety = Figure(
+        "Variety of words",
+        "Different runs of words among all; falls with the size of a corpus.",
+        None,
+        table(
+            ("runs of", "different", "share"),
+            [
+                (f"{name[-1]} word{'s' * (name[-1] != '1')}", count(e["different"]), percent(e["share"]))
+                for name, e in distinct.items()
+            ],
+        ),
+    )  # fmt: skip
+    return Section("repeats", title, [opener, duplicates, variety])
+
+
+# ── money and time ───────────────────────────────────────────────────────────────────────────
+
+
+def _costs(facts: Facts) -> Section:
+    return Section("costs", "Cost and tokens", spending(facts))
+
+
+def _calls(facts: Facts) -> Section:
+    figures = pace(facts)
+    return Section(
+        "calls", "Calls over time", figures, "" if figures else "No calls were journaled."
+    )
