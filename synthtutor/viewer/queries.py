@@ -21,6 +21,7 @@ from synthtutor.viewer.entries import ATTRIBUTES
 __all__ = ["COUNTED", "ORDERS", "PEOPLE", "Facets", "Line", "Query", "facets", "neighbour", "page"]
 
 COUNTED = 50_000  # so many samples are counted exactly; also what is taken for rare
+_FEW = 12  # values that fit beside a list even if each is one sample's
 PAGE = 50
 ORDERS: Mapping[str, tuple[str, str, bool]] = {  # what it is called, column, downwards
     "made": ("as they were made", "doc", False),
@@ -236,8 +237,10 @@ def facets(
         if not whole:
             counts = Counter(int(tag) for (tags,) in found for tag in tags.split(","))
     values: dict[str, list[tuple[str, int]]] = {}
+    sizes = Counter(name for name, _, _ in known.values())
+    telling = {name for name, _, count in known.values() if count > 1 or sizes[name] <= _FEW}
     for number, (name, value, _) in known.items():
-        if counts[number]:
+        if counts[number] and name in telling:  # what is another in each sample is no filter
             values.setdefault(name, []).append((value, counts[number]))
     for pairs in values.values():
         pairs.sort(key=lambda pair: (-pair[1], pair[0]))
