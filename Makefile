@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 PROVIDERS := -e providers/openai -e providers/anthropic -e providers/google -e providers/fireworks \
 	-e providers/compatible -e providers/local
 
-.PHONY: demo test test-fast check format docs clean
+TRAINING := .venv-training
+DOCS := .venv-docs
+
+.PHONY: demo test test-fast test-training check format docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/synthtutor models pull smollm2-135m
@@ -20,6 +23,16 @@ test: $(VENV)/.dev
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
+# torch and all that goes with it live in an environment of their own; nothing here needs a GPU.
+test-training: $(TRAINING)/.dev
+	$(TRAINING)/bin/python -W ignore -c "import torch, trl, peft, bitsandbytes"
+	$(TRAINING)/bin/synthtutor models pull smollm2-135m
+	OMP_NUM_THREADS=2 SYNTHTUTOR_REQUIRE_ALL=1 $(TRAINING)/bin/python -m pytest tests/training
+
+# The site in site/, from docs/ and the docstrings; any warning ends it.
+docs: $(DOCS)/.done
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
+
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -31,15 +44,30 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .tools dist build runs/demo
+	rm -rf $(VENV) $(TRAINING) $(DOCS) .tools dist build site runs/demo
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml providers/*/pyproject.toml
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e . -e providers/local
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[report]" -e providers/local
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml providers/*/pyproject.toml tests/requirements.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt -e ".[data]" $(PROVIDERS) -e examples/plugin
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt -e ".[data,report]" $(PROVIDERS) -e examples/plugin
+	touch $@
+
+$(TRAINING)/bin/python:
+	$(PYTHON) -m venv $(TRAINING)
+
+$(TRAINING)/.dev: $(TRAINING)/bin/python pyproject.toml tests/training/requirements.txt
+	$(TRAINING)/bin/python -m pip install -q --disable-pip-version-check torch==2.13.0
+	$(TRAINING)/bin/python -m pip install -q --disable-pip-version-check -r tests/training/requirements.txt -e ".[training]" -e providers/local
+	touch $@
+
+$(DOCS)/bin/python:
+	$(PYTHON) -m venv $(DOCS)
+
+$(DOCS)/.done: $(DOCS)/bin/python docs/requirements.txt
+	$(DOCS)/bin/python -m pip install -q --disable-pip-version-check -r docs/requirements.txt
 	touch $@

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import tee
 from pathlib import Path
 from types import MappingProxyType
@@ -27,11 +28,22 @@ from synthtutor.export.validate import validate
 from synthtutor.journal import Journal, SampleRecord
 from synthtutor.messages import Usage
 from synthtutor.prices import BATCH_SHARE, Price
+from synthtutor.ratings import FILE as RATINGS
+from synthtutor.ratings import Ratings, Tally, reviewed
 from synthtutor.reading import Reading
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.statistics import statistics
 
-__all__ = ["Controls", "Saved", "Summary", "finished", "look_across", "summarise", "write_outputs"]
+__all__ = [
+    "Controls",
+    "Saved",
+    "Summary",
+    "exported",
+    "finished",
+    "look_across",
+    "summarise",
+    "write_outputs",
+]
 
 _MEASURED_TEXTS = 5_000  # enough for two digits; more would only delay the end of a large run
 _KEPT = ("kept",)
@@ -125,6 +137,23 @@ def finished(
         yield orjson.loads(body)
 
 
+def exported(
+    reading: Reading, ratings: Ratings | None, *, kept: bool | None, tally: Tally | None = None
+) -> Iterator[dict[str, Any]]:
+    """The samples for a file, in the order of their rows, as the judge and then people decided.
+
+    ``kept`` says whether those that are kept are wanted, or the others; None wants all that people
+    rated. Without ``ratings``, or where nobody rated, the judge alone decides.
+    """
+    if not ratings:
+        return iter(()) if kept is None else finished(reading, _KEPT if kept else _DROPPED)
+    each = (
+        (sample.hex(), outcome, partial(orjson.loads, body))
+        for sample, outcome, body in reading.outcome_of_each()
+    )
+    return reviewed(each, ratings, kept=kept, tally=Tally() if tally is None else tally)
+
+
 async def look_across(journal: Journal, recipe: Recipe[Any]) -> None:
     """Record what the recipe's ``across`` makes of the finished samples, in the order of their rows.
 
@@ -189,12 +218,14 @@ def summarise(
 def write_outputs(reading: Reading, folder: Path, summary: Summary, recipe: Recipe[Any]) -> Report:
     """Write samples.jsonl, rejected.jsonl, finetune.jsonl and statistics.json into the folder.
 
+    The first three go by what people said in the folder's ratings.jsonl too, where there is one.
     Returns what `validate` says of finetune.jsonl.
     """
     for name in _WRITTEN:
         sweep(folder / name)
-    for name, outcomes in (("samples", _KEPT), ("rejected", _DROPPED), ("finetune", _KEPT)):
-        export(finished(reading, outcomes), folder / FORMATS[name].name, format=name)
+    ratings = Ratings(folder / RATINGS)
+    for name, kept in (("samples", True), ("rejected", False), ("finetune", True)):
+        export(exported(reading, ratings, kept=kept), folder / FORMATS[name].name, format=name)
     report = validate(folder / FORMATS["finetune"].name, strict_roles=recipe.chat_roles)
     per_kept = summary.cost_per_kept_usd
     figures = {

@@ -70,6 +70,16 @@ class Reading:
             (self._floor(), *outcomes),
         )
 
+    def outcome_of_each(self) -> Iterator[tuple[bytes, str, bytes]]:
+        """Id, outcome and body of the current samples, in row order."""
+        rows = self.connection.execute(
+            "SELECT sample, outcome, body FROM samples WHERE kind = 'sample' AND pass >= ? "
+            "ORDER BY position",
+            (self._floor(),),
+        )
+        for sample, outcome, body in rows:  # noqa: UP028  # that would close the cursor after its file
+            yield sample, outcome, body
+
     def failed_samples(self) -> set[bytes]:
         """The ids of the samples that got no answer, from a writer or from a judge."""
         rows = self.connection.execute(
@@ -201,6 +211,11 @@ class Reading:
         return (
             None if row is None else dict(zip([c[0] for c in cursor.description], row, strict=True))
         )
+
+    def latest_at(self) -> float | None:
+        """When the latest reply came, in seconds since the epoch; None where none has."""
+        row = self.connection.execute("SELECT at FROM calls ORDER BY id DESC LIMIT 1").fetchone()
+        return float(row[0]) if row else None
 
     def _floor(self) -> int:
         found = self.connection.execute("SELECT max(pass) FROM passes WHERE complete").fetchone()

@@ -59,7 +59,7 @@ def test_every_option_of_generate_is_one_of_estimate(
     _, ours, _ = say("estimate", "--help")
     named = {word.strip(",") for word in theirs.split() if word.startswith("--") and len(word) > 2}
     missing = {name for name in named if name.isascii() and name not in ours}
-    assert missing <= {"--retry-failed", "--yes"}
+    assert missing <= {"--no-report", "--report", "--retry-failed", "--yes"}
 
 
 def test_json_is_one_object_that_adds_up(say: Say) -> None:

@@ -18,6 +18,7 @@ from tests.test_docs import environment
 pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+GENERATE = ("synthtutor", "generate", "--no-report")
 
 
 def ran(folder: Path, *command: str, code: int = 0) -> str:
@@ -31,7 +32,7 @@ def example(folder: Path, name: str, *arguments: str) -> str:
 
 
 def generated(folder: Path, *arguments: str, code: int = 0) -> str:
-    return ran(folder, "synthtutor", "generate", *arguments, "--out", str(folder), code=code)
+    return ran(folder, *GENERATE, *arguments, "--out", str(folder), code=code)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -133,7 +134,7 @@ def test_every_configuration_is_estimated_and_runs_as_it_is(tmp_path: Path, name
     (tmp_path / "examples").symlink_to(EXAMPLES)
     file, out = f"examples/{name}", str(tmp_path / "run")
     estimate = json.loads(ran(tmp_path, "synthtutor", "estimate", file, "--json"))
-    ran(tmp_path, "synthtutor", "generate", file, "--out", out)
+    ran(tmp_path, *GENERATE, file, "--out", out)
     assert len(samples(tmp_path / "run")) == estimate["rows"] > 0
     again = json.loads(ran(tmp_path, "synthtutor", "estimate", file, "--out", out, "--json"))
     assert again["rows"] == 0, "all that was estimated is made"

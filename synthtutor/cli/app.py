@@ -13,15 +13,21 @@ from collections.abc import Sequence
 import typer
 
 from synthtutor.cli.calibrate import calibrate
+from synthtutor.cli.compare import compare
 from synthtutor.cli.estimate import estimate
+from synthtutor.cli.evaluate import evaluate
 from synthtutor.cli.export import export
 from synthtutor.cli.generate import generate
 from synthtutor.cli.judge import judge
 from synthtutor.cli.models import models
+from synthtutor.cli.predict import predict
 from synthtutor.cli.providers import providers
+from synthtutor.cli.report import report
 from synthtutor.cli.show import recipes, rubrics
 from synthtutor.cli.status import status
+from synthtutor.cli.train import train
 from synthtutor.cli.validate import validate
+from synthtutor.cli.view import view
 from synthtutor.errors import JournalError, SynthtutorError
 
 __all__ = ["app", "run"]
@@ -38,14 +44,20 @@ app = typer.Typer(
 app.command()(generate)
 app.command("estimate")(estimate)
 app.command()(status)
+app.command()(report)
 app.command()(judge)
 app.command()(calibrate)
+app.command("predict")(predict)
+app.command("evaluate")(evaluate)
+app.command("compare")(compare)
 app.command()(export)
 app.command()(validate)
+app.command()(view)
 app.add_typer(recipes, name="recipes")
 app.add_typer(providers, name="providers")
 app.add_typer(rubrics, name="rubrics")
 app.add_typer(models, name="models")
+app.add_typer(train, name="train")
 
 
 def _version(wanted: bool) -> None:

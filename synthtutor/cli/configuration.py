@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["configured", "folder_for"]
 
 _DEFAULT_MODEL = "local/smollm2-135m"
-_NOT_OF_A_RUN = ("recipe", "out", "retry_failed", "yes", "json")
+_NOT_OF_A_RUN = ("recipe", "out", "report", "retry_failed", "yes", "json")
 
 
 def configured(recipe: str, options: Mapping[str, Any]) -> RunConfig:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["estimate"]
 
 _ABOVE = 5
-_LEFT_OUT = ("recipe", "retry_failed", "yes", "json")
+_LEFT_OUT = ("recipe", "report", "retry_failed", "yes", "json")
 
 
 def _with_the_options_of_generate(own: Callable[..., int]) -> Callable[..., int]:

@@ -94,6 +94,9 @@ def generate(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again what was refused or cut before.")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write report.html at the end.")
+    ] = True,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask before paying again.")
     ] = False,
@@ -108,4 +111,12 @@ def generate(
 
     config = configured(recipe, given)
     folder = out or folder_for(recipe, config)
-    return execute(config, folder, retry_failed=retry_failed, yes=yes, as_json=json, argv=sys.argv)
+    return execute(
+        config,
+        folder,
+        retry_failed=retry_failed,
+        yes=yes,
+        report=report,
+        as_json=json,
+        argv=sys.argv,
+    )

@@ -40,4 +40,4 @@ def judge(
     given = {"rubric": rubric, "controls": controls, "budget_usd": budget}
     fields.update({name: value for name, value in given.items() if value is not None})
     config = RunConfig.checked(fields, str(folder / "run.yaml"))
-    return execute(config, folder, yes=yes, as_json=json, argv=sys.argv)
+    return execute(config, folder, yes=yes, report=True, as_json=json, argv=sys.argv)

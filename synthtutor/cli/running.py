@@ -7,12 +7,15 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
+from synthtutor.cli.board import publishing, snapshot
 from synthtutor.cli.display import Display, display_for
+from synthtutor.cli.report import reported
 from synthtutor.errors import BudgetExceeded, ConfigError, SynthtutorError
 from synthtutor.loops import run
 from synthtutor.reading import Reading
@@ -34,17 +37,31 @@ def execute(
     *,
     retry_failed: bool = False,
     yes: bool = False,
+    report: bool = False,
     as_json: bool = False,
     argv: Sequence[str] = (),
 ) -> int:
-    """Run the configuration in the folder; the process's exit code."""
+    """Run the configuration in the folder; the process's exit code.
+
+    ``report`` writes report.html at the end.
+    """
     display = display_for(as_json=as_json)
     command = shlex.join(["synthtutor", *argv[1:]])
-    return run(_execute(config, folder, retry_failed, yes, display, command))
+    work = _execute(
+        config, folder, display, command, retry_failed=retry_failed, yes=yes, report=report
+    )
+    return run(work)
 
 
 async def _execute(
-    config: RunConfig, folder: Path, retry_failed: bool, yes: bool, display: Display, command: str
+    config: RunConfig,
+    folder: Path,
+    display: Display,
+    command: str,
+    *,
+    retry_failed: bool,
+    yes: bool,
+    report: bool,
 ) -> int:
     changes = _changes(config, folder)
     async with opened(config, folder, retry_failed=retry_failed) as live:
@@ -54,19 +71,23 @@ async def _execute(
         if not await _agreed(live, changes, yes, display):
             return 2
         config.save(folder / "run.yaml")
-        if expected is not None and _not_noted(live):
+        if expected is not None and _expected_usd(live) is None:
             await live.journal.note("estimate", orjson.dumps(_noted(expected, config)).decode())
         for note in live.stack.notes:
             display.note(f"note: {note}")
         _mind_signals(live, display)
+        now = partial(snapshot, live, _expected_usd(live))
         try:
-            with display.showing(live):
+            with display.showing(now), publishing(now, folder):
                 outcome = await live.go()
         except SynthtutorError as error:
             display.failed(error)
             raise
         batches = len(live.batches)
+    told = reported(outcome, folder) if report else None
     display.summary(outcome, folder)
+    if told is not None:
+        display.note(told)
     if batches:
         display.note(
             f"{batches} batch{'es are' if batches > 1 else ' is'} still at the vendor: "
@@ -111,13 +132,14 @@ def _afforded(expected: Estimate, config: RunConfig, yes: bool, display: Display
     return display.ask("Go on?")
 
 
-def _not_noted(live: Live) -> bool:
-    """Whether this is the run's first estimate: the one that people went by."""
+def _expected_usd(live: Live) -> float | None:
+    """What the whole run was expected to cost before it began."""
     reading = Reading.open(live.journal.path)
     try:
-        return reading.noted("estimate") is None
+        noted = reading.noted("estimate")
     finally:
         reading.close()
+    return noted["expected_usd"] if noted else None
 
 
 def _noted(expected: Estimate, config: RunConfig) -> dict[str, float]:

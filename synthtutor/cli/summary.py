@@ -19,6 +19,7 @@ __all__ = ["money", "print_summary"]
 Say = Callable[..., None]
 
 _FILES = {
+    "report.html": "all of it to look at, in a browser",
     "finetune.jsonl": "the kept conversations, OpenAI chat fine-tuning format",
     "samples.jsonl": "the kept samples with verdicts and lineage",
     "rejected.jsonl": "the others, with reasons",

@@ -13,12 +13,16 @@ from typing import Any, NamedTuple
 
 from synthtutor.errors import ConfigError
 from synthtutor.export.finetune import finetune
+from synthtutor.export.grading import grading
 from synthtutor.export.huggingface import hf_dataset
 from synthtutor.export.instruction import instruction
+from synthtutor.export.k12 import k12
+from synthtutor.export.labels import labels
 from synthtutor.export.pairs import pairs
 from synthtutor.export.parquet import parquet
 from synthtutor.export.samples import rejected, samples
 from synthtutor.export.sharegpt import sharegpt
+from synthtutor.export.tagged import tagged
 from synthtutor.export.turns import tutor_turns
 
 __all__ = ["FORMATS", "Format", "export"]
@@ -41,6 +45,10 @@ FORMATS: dict[str, Format] = {
     "instruction": Format(instruction, "instruction.jsonl"),
     "preference": Format(pairs, "preference.jsonl"),
     "tutor-turns": Format(tutor_turns, "tutor-turns.jsonl"),
+    "labels": Format(labels, "labels.jsonl"),
+    "k12": Format(k12, "k12"),
+    "tagged": Format(tagged, "tagged.jsonl"),
+    "grading": Format(grading, "grading"),
 }
 
 

@@ -142,7 +142,7 @@ class Run:
     def arguments(self, *more: str) -> list[str]:
         """The words after ``synthtutor``."""
         fixed = ["generate", "misconception", "--model", MODEL, "--base-url", f"{self.url}/v1"]
-        return [*fixed, "--out", str(self.folder), *self.more, *more]
+        return [*fixed, "--no-report", "--out", str(self.folder), *self.more, *more]
 
     def start(self, *more: str) -> Process:
         """Start it."""

@@ -1,0 +1,117 @@
+"""Token by token: what is learned is what the tutor says, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synthtutor.errors import ConfigError
+from synthtutor.export.tagged import SPECIAL_TOKENS
+from synthtutor.training.data import Example
+from synthtutor.training.masking import IGNORED, encode, encode_all
+from synthtutor.training.models import CHATML, loaded_tokenizer
+from synthtutor.training.settings import Settings
+from tests.training.rows import conversation
+
+pytest.importorskip("transformers", reason="training's own environment: make test-training")
+
+# The same template with the marks by which transformers itself finds what an assistant says.
+MARKED = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% if message['role'] == 'assistant' %}"
+    "{% generation %}{{ message['content'] + '<|im_end|>' }}{% endgeneration %}{{ '\n' }}"
+    "{% else %}{{ message['content'] + '<|im_end|>' + '\n' }}{% endif %}{% endfor %}"
+)
+
+TAGGED = """<GRADE_LEVEL>elementary</GRADE_LEVEL>
+<STUDENT_EMOTION>frustrated</STUDENT_EMOTION>
+<LEARNING_OBJECTIVE>subtract</LEARNING_OBJECTIVE>
+Student: It never comes out right!
+
+Tutor Response:
+<TUTORING_RESPONSE>error_analysis</TUTORING_RESPONSE>
+<CONFIDENCE_BUILDING>acknowledge_effort</CONFIDENCE_BUILDING>
+<ACADEMIC_SUPPORT>locate_the_step</ACADEMIC_SUPPORT>
+<DIFFICULTY_ADAPTATION>beginner</DIFFICULTY_ADAPTATION>
+You kept at it. Which step felt odd?"""
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny: Path) -> Any:
+    return loaded_tokenizer(str(tiny), Settings(special_tokens="tagged"))[0]
+
+
+def learned(row: dict[str, list[int]], tokenizer: Any) -> str:
+    return str(tokenizer.decode([token for token in row["labels"] if token != IGNORED]))
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_the_labels_are_those_that_marks_in_the_template_give(number: int, tokenizer: Any) -> None:
+    messages = conversation(number)["messages"]
+    marked = tokenizer.apply_chat_template(
+        messages,
+        chat_template=MARKED,
+        return_dict=True,
+        return_assistant_tokens_mask=True,
+    )
+    row = encode({"messages": messages}, tokenizer, 512)
+    assert row["input_ids"] == marked["input_ids"]
+    assert sum(marked["assistant_masks"]) > 10
+    assert row["labels"] == [
+        token if of_tutor else IGNORED
+        for token, of_tutor in zip(marked["input_ids"], marked["assistant_masks"], strict=True)
+    ]
+
+
+def test_each_learned_token_is_the_one_to_predict(tokenizer: Any) -> None:
+    row = encode(conversation(1), tokenizer, 512)
+    assert all(
+        label in (IGNORED, token)
+        for token, label in zip(row["input_ids"], row["labels"], strict=True)
+    )
+
+
+def test_the_end_of_the_turn_is_learned_and_its_beginning_is_not(tokenizer: Any) -> None:
+    said = [m["content"] for m in conversation(1)["messages"] if m["role"] == "assistant"]
+    text = learned(encode(conversation(1), tokenizer, 512), tokenizer)
+    assert text == "".join(f"{words}<|im_end|>" for words in said)
+
+
+def test_a_turn_of_weight_0_has_no_labels(tokenizer: Any) -> None:
+    row = conversation(1)
+    row["messages"][2]["weight"] = 0
+    assert learned(encode(row, tokenizer, 512), tokenizer) == (
+        row["messages"][4]["content"] + "<|im_end|>"
+    )
+
+
+def test_of_an_instruction_row_the_output_is_learned(tokenizer: Any) -> None:
+    row = {"instruction": "Be kind.", "input": "Why?", "output": "What is half of six?"}
+    assert learned(encode(row, tokenizer, 512), tokenizer) == "What is half of six?<|im_end|>"
+
+
+def test_of_tagged_text_the_tutors_words_and_an_end_are_learned(tokenizer: Any) -> None:
+    row = encode({"text": TAGGED}, tokenizer, 512)
+    assert learned(row, tokenizer) == "You kept at it. Which step felt odd?<|im_end|>"
+    ids = tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS))
+    assert len(set(ids)) == 14
+    assert set(ids) <= set(row["input_ids"])  # each tag is one token
+
+
+def test_text_without_a_tutor_is_told(tokenizer: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^here, line 3: text: has no tutor's turn"):
+        encode_all([Example({"text": "Only words."}, "here, line 3")], tokenizer, 512)
+
+
+def test_a_row_whose_tutor_comes_too_late_is_left_out_and_counted(tokenizer: Any) -> None:
+    long = conversation(1)
+    long["messages"][0]["content"] = "word " * 400
+    rows, left_out = encode_all([Example(long, ""), Example(conversation(2), "")], tokenizer, 160)
+    assert (len(rows), left_out) == (1, 1)
+    assert all(len(row["input_ids"]) <= 160 for row in rows)
+
+
+def test_the_template_that_is_trained_with_is_the_one_that_is_used(tokenizer: Any) -> None:
+    assert tokenizer.chat_template == CHATML
