@@ -114,7 +114,15 @@ async def _drafts(session: Session, row: _Row) -> Sample:
 def _recipe(name: str, function: Callable[..., Any]) -> Recipe[Any]:
     declared = {f"{prompt}.j2": float(tokens) for prompt, tokens in _DECLARED.items()}
     roles = ("writer", "judge")
-    return Recipe(name, function, rows_of_file, roles=roles, output_tokens=declared)
+    # A dialogue is expected to take five and a half turns, which is what it takes on average.
+    return Recipe(
+        name,
+        function,
+        rows_of_file,
+        roles=roles,
+        output_tokens=declared,
+        odds={"understood": 1 / 5.5},
+    )
 
 
 # ── the vendor ───────────────────────────────────────────────────────────────────────────────

@@ -26,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=28)
     parser.add_argument("--hidden", type=int, default=1536)
+    parser.add_argument("--vocabulary", type=int, default=151_936)
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
@@ -38,7 +39,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_model(folder / "model", given.hidden, given.layers)
+        make_model(folder / "model", given.hidden, given.layers, given.vocabulary)
         make_rows(folder / "rows.jsonl", given.rows)
         found: dict[str, list[dict[str, float]]] = {"ours": [], "bare": []}
         for turn in range(given.rounds):
@@ -206,7 +207,7 @@ def make_rows(path: Path, rows: int) -> None:
             file.write(json.dumps({"messages": messages}) + "\n")
 
 
-def make_model(folder: Path, hidden: int, layers: int) -> None:
+def make_model(folder: Path, hidden: int, layers: int, vocabulary: int) -> None:
     """A Qwen2 of the given shape with random weights, and a tokenizer that has the words."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -227,7 +228,7 @@ def make_model(folder: Path, hidden: int, layers: int) -> None:
     tokenizer.chat_template = CHATML
     tokenizer.save_pretrained(folder)
     config = Qwen2Config(
-        vocab_size=151_936,
+        vocab_size=vocabulary,
         hidden_size=hidden,
         intermediate_size=hidden * 35 // 6,
         num_hidden_layers=layers,

@@ -219,7 +219,7 @@ def _roles(
     for role, model in models_of(config, recipe).items():
         known = models[model]
         capabilities = known.provider.capabilities(model.partition("/")[2])
-        provider = Rehearsing(known.count, lengths, capabilities)
+        provider = Rehearsing(known.count, lengths, capabilities, recipe.odds)
         overrides = config.settings[role].given() if role in config.settings else {}
         roles[role] = Role(model, provider, capabilities, known.price, overrides)
     return roles

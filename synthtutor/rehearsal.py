@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -74,8 +75,13 @@ class Rehearsing:
     """The provider that counts instead of paying."""
 
     def __init__(
-        self, count: Callable[[Request], int], lengths: Lengths, capabilities: Capabilities
+        self,
+        count: Callable[[Request], int],
+        lengths: Lengths,
+        capabilities: Capabilities,
+        odds: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
+        self._odds = odds
         self._count = count
         self._lengths = lengths
         self._capabilities = capabilities
@@ -86,7 +92,8 @@ class Rehearsing:
         expected = self._lengths(site.role, site.stage, request)
         out = min(expected.visible + expected.reasoning, request.settings.max_tokens)
         chance = random.Random(request.digest())
-        text = in_form(request.schema, expected.visible, chance, _odds_of_this_sample(chance))
+        own = _odds_of_this_sample(chance)
+        text = in_form(request.schema, expected.visible, chance, own, self._odds)
         usage = Usage(
             self._count(request), round(out), reasoning_tokens=round(min(expected.reasoning, out))
         )
@@ -107,7 +114,7 @@ def _odds_of_this_sample(chance: random.Random) -> float:
     """How often a yes is said in the sample at hand, each with odds of its own.
 
     What a reply decides (is the student there yet, is the draft good) decides how many calls
-    follow, and nobody knows how often. With the same odds for all, every dialogue would be about
+    follow, and unless the recipe declares it nobody knows how often. With the same odds for all, every dialogue would be about
     as long; so the samples spread from hardly ever to nearly always.
     """
     odds = _odds.get(None)
@@ -205,14 +212,21 @@ def _chosen(
     return even, wanted, count, left
 
 
-def in_form(schema: Schema | None, tokens: float, chance: random.Random, odds: float = 0.5) -> str:
+def in_form(
+    schema: Schema | None,
+    tokens: float,
+    chance: random.Random,
+    odds: float = 0.5,
+    declared: Mapping[str, float] = MappingProxyType({}),
+) -> str:
     """Text of about so many tokens: words, or JSON whose strings have as many words as it takes.
 
-    ``odds`` are those of a yes where the schema asks for a yes or a no.
+    ``odds`` are those of a yes where the schema asks for a yes or a no, unless those of the field
+    are ``declared``, as a recipe declares them.
     """
     if schema is None:
         return _words(tokens / _TOKENS_PER_WORD, chance)
-    form = _Form(schema.strict.get("$defs", {}), chance, odds)
+    form = _Form(schema.strict.get("$defs", {}), chance, odds, declared)
     choices = chance.getstate()
     bare = form.value(schema.strict, 1)
     strings = list(_strings(bare))
@@ -243,22 +257,23 @@ class _Form:
     defs: Mapping[str, Any]
     chance: random.Random
     odds: float
+    declared: Mapping[str, float]
 
-    def value(self, schema: Mapping[str, Any], words: float) -> object:
+    def value(self, schema: Mapping[str, Any], words: float, name: str = "") -> object:
         if "$ref" in schema:
-            return self.value(self.defs[schema["$ref"].rsplit("/", 1)[-1]], words)
+            return self.value(self.defs[schema["$ref"].rsplit("/", 1)[-1]], words, name)
         for several in ("anyOf", "oneOf"):
             if several in schema:
-                return self.value(schema[several][0], words)
+                return self.value(schema[several][0], words, name)
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:
-            return self.chance.choice(schema["enum"])
+            return self._choice(schema["enum"], name)
         match schema.get("type", "object"):
             case "string":
                 return self._string(schema, words)
             case "boolean":
-                return self.chance.random() < self.odds
+                return self.chance.random() < self.declared.get(name, self.odds)
             case "integer" | "number" as kind:
                 return _number(schema, whole=kind == "integer")
             case "array":
@@ -268,7 +283,15 @@ class _Form:
             case "null":
                 return None
         fields = schema.get("properties", {})
-        return {name: self.value(own, words) for name, own in fields.items()}
+        return {field: self.value(own, words, field) for field, own in fields.items()}
+
+    def _choice(self, values: Sequence[Any], name: str) -> object:
+        known = [self.declared.get(f"{name}={value}") for value in values]
+        if known.count(None) == len(known):
+            return self.chance.choice(values)
+        left = max(0.0, 1.0 - sum(odds or 0.0 for odds in known)) / max(1, known.count(None))
+        (chosen,) = self.chance.choices(values, [left if p is None else p for p in known])
+        return chosen
 
     def _string(self, schema: Mapping[str, Any], words: float) -> str:
         # Words of their own, so that how many there are leaves the choices after them as they are.

@@ -98,3 +98,32 @@ def test_the_odds_of_a_yes_are_those_that_are_said() -> None:
             for seed in range(400)
         ]
         assert sum(said) / 400 == pytest.approx(odds, abs=0.07)
+
+
+@given(st.integers(), st.floats(0, 1))
+def test_a_declared_field_goes_by_its_own_odds(seed: int, odds: float) -> None:
+    schema = shape_of(Nested).schema
+
+    def drawn(declared: dict[str, float]) -> Any:
+        return orjson.loads(in_form(schema, 20, random.Random(seed), odds, declared))
+
+    assert drawn({"done": 1.0})["done"] is True
+    assert drawn({"done": 0.0})["done"] is False
+    assert {step["kind"] for step in drawn({"kind=fault": 1.0})["steps"]} == {"fault"}
+    assert drawn({"kind=fault": 0.0})["first"]["kind"] == "wanted"
+
+
+def test_the_rest_of_a_declared_choice_is_shared_by_the_other_values() -> None:
+    class Idea(BaseModel):
+        idea: Literal["holds", "doubts", "dropped"]
+
+    schema = shape_of(Idea).schema
+    declared = {"idea=dropped": 0.2}
+    said = [
+        orjson.loads(in_form(schema, 5, random.Random(seed), 0.5, declared))["idea"]
+        for seed in range(3000)
+    ]
+    shares = {idea: said.count(idea) / len(said) for idea in ("holds", "doubts", "dropped")}
+    assert shares["dropped"] == pytest.approx(0.2, abs=0.03)
+    assert shares["holds"] == pytest.approx(0.4, abs=0.04)
+    assert shares["doubts"] == pytest.approx(0.4, abs=0.04)

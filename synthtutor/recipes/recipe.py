@@ -56,8 +56,10 @@ class Recipe(Generic[Row]):
     ``roles`` are the roles it asks; ``rubric`` the pack it judges by; ``chat_roles`` the exact
     roles of its fine-tuning rows where they are fixed; ``cells`` how many attribute cells its
     rows can fill; ``modes`` the values of ``--mode``, the first being the default.
-    ``output_tokens`` declares how long a reply to each prompt usually is, for estimates made
-    before there are any. ``across`` looks at all finished samples when a run ends, in the order of
+    ``output_tokens`` declares how long a reply to each prompt usually is, and ``odds`` how often
+    (0 to 1) one says yes in the field of that name, or gives a field one value
+    (``"idea=dropped"``), where that decides what is asked next: for estimates made before there
+    are any replies. ``across`` looks at all finished samples when a run ends, in the order of
     their rows, and gives each back, with another outcome and reasons where it looks wrong beside
     the others.
     """
@@ -73,6 +75,7 @@ class Recipe(Generic[Row]):
     modes: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     output_tokens: Mapping[str, float] = field(default_factory=dict)
+    odds: Mapping[str, float] = field(default_factory=dict)
     across: Callable[[Iterable[dict[str, Any]]], Iterable[dict[str, Any]]] | None = None
 
 
@@ -85,6 +88,8 @@ def recipe(
     roles: tuple[str, ...] = ("writer",),
     rubric: str | None = None,
     chat_roles: tuple[str, ...] | None = None,
+    output_tokens: Mapping[str, float] | None = None,
+    odds: Mapping[str, float] | None = None,
 ) -> Callable[[RecipeFunction[Row]], Recipe[Row]]: ...
 def recipe(
     function: RecipeFunction[Any] | None = None,
@@ -94,6 +99,8 @@ def recipe(
     roles: tuple[str, ...] = ("writer",),
     rubric: str | None = None,
     chat_roles: tuple[str, ...] | None = None,
+    output_tokens: Mapping[str, float] | None = None,
+    odds: Mapping[str, float] | None = None,
 ) -> Any:
     """Turn an async function ``(session, row) -> Sample`` into a recipe, bare or with arguments.
 
@@ -109,6 +116,8 @@ def recipe(
             roles=roles,
             rubric=rubric,
             chat_roles=chat_roles,
+            output_tokens=output_tokens or {},
+            odds=odds or {},
         )
 
     return make if function is None else make(function)

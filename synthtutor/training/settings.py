@@ -34,7 +34,7 @@ class Settings(BaseModel):
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
     warmup: float = Field(0.03, ge=0)
     weight_decay: float = Field(0.0, ge=0)
-    optimizer: str = "adamw_torch"
+    optimizer: str = "adamw_torch_fused"
     max_length: int = Field(2048, ge=8)
     packing: bool = False
     gradient_checkpointing: bool | None = None
