@@ -1,6 +1,6 @@
 """Tokens a second and memory of ``train sft`` beside a bare TRL script with the same settings.
 
-    python benchmarks/train_speed.py [--layers 28] [--hidden 1536] [--rows 256] [--steps 30] [--rounds 3]
+    python benchmarks/train_speed.py [--layers 28] [--hidden 1536] [--vocabulary 151936] [--rows 256] [--steps 30] [--rounds 3]
 
 Weights are random, in a real model's shape, so that nothing has to be fetched: speed and memory do
 not depend on their values. Each round trains once by either, in a process of its own, the order

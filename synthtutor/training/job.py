@@ -74,7 +74,7 @@ def prepare(
     checkpoint = None
     if resume:
         checkpoint = _resumed(out, record)
-    else:
+    elif is_main():  # who alone writes there: another would meet what is being written
         _unused(out)
     if is_main():
         out.mkdir(parents=True, exist_ok=True)

@@ -39,11 +39,8 @@ def test_each_benchmark_prints_its_table(script: str, column: str) -> None:
 
 def test_every_benchmark_is_run_here() -> None:
     shared = {"behaviours", "measuring", "workload"}
-    elsewhere = {
-        "rate_limits",
-        "calibrate_tokens",
-        "estimates",
-    }  # tests of their own beside this one
+    # Tests of their own, beside this one and, where torch is, among those of training.
+    elsewhere = {"rate_limits", "calibrate_tokens", "estimates", "train_speed"}
     assert {path.stem for path in _BENCHMARKS.glob("*.py")} - shared - elsewhere == set(_SCRIPTS)
 
 

@@ -59,7 +59,7 @@ def test_the_labels_names_are_saved_and_come_back(graded: Path, tmp_path: Path) 
     tokens = tokenizer(texts, padding=True, return_tensors="pt")
     with torch.no_grad():
         found = model.eval()(**tokens).logits
-        assert torch.allclose(found, merged.eval()(**tokens).logits, atol=1e-5)
+        assert torch.allclose(found, merged.eval()(**tokens).logits, atol=1e-3)
     said = [merged.config.id2label[int(at)] for at in found.argmax(-1)]
     assert said == ["wrong", "right"] * 3
 

@@ -106,3 +106,17 @@ def test_without_a_token_the_hub_is_refused_before_training(
     assert run(["train", "sft", str(data), *given]) == 2
     assert "push-to-hub: no token" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_second_process_takes_the_folder_as_the_first_leaves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", [conversation(n) for n in range(20)])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".training.json.tmp").touch()  # being written by the first at this moment
+    monkeypatch.setenv("RANK", "1")
+    prepare("sft", data, "m", tmp_path / "out", Settings())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".training.json.tmp"]
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(ConfigError, match="is not empty"):
+        prepare("sft", data, "m", tmp_path / "out", Settings())
