@@ -27,7 +27,7 @@ test-fast: $(VENV)/.dev
 test-training: $(TRAINING)/.dev
 	$(TRAINING)/bin/python -W ignore -c "import torch, trl, peft, bitsandbytes"
 	$(TRAINING)/bin/synthtutor models pull smollm2-135m
-	OMP_NUM_THREADS=2 SYNTHTUTOR_REQUIRE_ALL=1 $(TRAINING)/bin/python -m pytest tests/training
+	OMP_NUM_THREADS=2 SYNTHTUTOR_REQUIRE_ALL=1 $(TRAINING)/bin/python -m pytest tests/training providers/transformers
 
 # The site in site/, from docs/ and the docstrings; any warning ends it.
 docs: $(DOCS)/.done
@@ -62,7 +62,7 @@ $(TRAINING)/bin/python:
 
 $(TRAINING)/.dev: $(TRAINING)/bin/python pyproject.toml tests/training/requirements.txt
 	$(TRAINING)/bin/python -m pip install -q --disable-pip-version-check torch==2.13.0
-	$(TRAINING)/bin/python -m pip install -q --disable-pip-version-check -r tests/training/requirements.txt -e ".[training]" -e providers/local
+	$(TRAINING)/bin/python -m pip install -q --disable-pip-version-check -r tests/training/requirements.txt -e ".[training,evaluation]" -e providers/local -e providers/transformers
 	touch $@
 
 $(DOCS)/bin/python:
