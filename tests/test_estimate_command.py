@@ -13,6 +13,8 @@ from synthtutor.reading import Reading
 from synthtutor.testing.server import OpenAIServer
 from tests.threads import serving
 
+pytestmark = pytest.mark.slow
+
 Say = Callable[..., tuple[int, str, str]]
 PRICED = ("-m", "scripted/m", "--price", "scripted/m=1/4")
 

@@ -37,6 +37,8 @@ def test_a_wheel_holds_every_rubric_pack(wheel: set[str]) -> None:
     [
         ("synthtutor/recipes/seeds", "*.yaml"),
         ("synthtutor/recipes/prompts", "*.j2"),
+        ("synthtutor/report/templates", "*"),
+        ("synthtutor/viewer/templates", "*"),
         ("synthtutor", "*.py"),
         ("synthtutor", "py.typed"),
     ],

@@ -19,6 +19,8 @@ from synthtutor.testing.server import OpenAIServer
 from tests.evaluation.systems import judge_reading_levels, replied, write
 from tests.threads import serving
 
+pytestmark = pytest.mark.slow
+
 Say = Callable[..., tuple[int, str, str]]
 MODEL = "compatible/test-model"
 TUNED = [6, 5, 7, 6, 8, 5, 6, 7, 6, 6, 5, 7]

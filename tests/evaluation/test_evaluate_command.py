@@ -14,6 +14,8 @@ from synthtutor.testing.server import OpenAIServer, Reply
 from tests.evaluation.systems import conversation, judge_reading_levels, replied, write
 from tests.threads import serving
 
+pytestmark = pytest.mark.slow
+
 Say = Callable[..., tuple[int, str, str]]
 MODEL = "compatible/test-model"
 FEW = ("--resamples", "100")

@@ -15,6 +15,8 @@ from synthtutor.testing.server import OpenAIServer, Reply
 from tests.evaluation.systems import conversation, write
 from tests.threads import serving
 
+pytestmark = pytest.mark.slow
+
 Say = Callable[..., tuple[int, str, str]]
 MODEL = "compatible/test-model"
 

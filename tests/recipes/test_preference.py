@@ -38,6 +38,8 @@ from tests.recipes.pairing import (
     world,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "recipes" / "preference.md"
 

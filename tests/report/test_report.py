@@ -21,6 +21,8 @@ from synthtutor.report.figures import Figure
 from synthtutor.report.sections import matrix, sections
 from tests.report.made import CALL_USD, HOSTILE, PLAN, made, reply, rows, script
 
+pytestmark = pytest.mark.slow
+
 # Of 12 rows, 3 are wrong (rejected) and 3 lack two things (kept); 2 calls a row, 2 a control.
 KEPT, REJECTED, CALLS = 9, 3, 28
 

@@ -12,6 +12,8 @@ from synthtutor.ratings import Rating, append
 from synthtutor.viewer.app import viewing
 from tests.viewer.viewed import call, journal, name_of, sample, served
 
+pytestmark = pytest.mark.slow
+
 
 def run_of(folder: Path, count: int = 6, **metadata: Any) -> Path:
     return journal(folder, [sample(number, **metadata) for number in range(count)])
