@@ -12,12 +12,43 @@ import orjson
 
 from synthtutor.accounts import Resumes, entries, folded, resumes, totals
 from synthtutor.errors import JournalError
-from synthtutor.journal import read_only
 from synthtutor.messages import Usage
-from synthtutor.samplings import Figures, PerSample, Site
+from synthtutor.samplings import Figures, PerSample, Site, completed
 from synthtutor.tables import FORMAT
 
-__all__ = ["Reading"]
+__all__ = ["Reading", "looking"]
+
+_NOWHERE_TO_PUT_A_LOG = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+
+
+def looking(path: Path) -> sqlite3.Connection:
+    """A connection to a journal, or to an index beside it, that cannot change what it holds.
+
+    A reader of SQLite's write-ahead log needs that log and its shared memory, and makes both where
+    they are not there. One that may write takes them away again as it closes, if it is the last,
+    by SQLite's own locks; one that may not leaves them. So where there is no log, or nothing in it,
+    the file is opened for writing and told to refuse it. A log with something in it belongs to a
+    run that goes on or was killed, and stays. In a folder that cannot be written nobody else writes
+    either, and a file without a log is read as it stands.
+
+    Raises sqlite3.Error where there is no such file, or it is no database.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    try:
+        mode = "ro" if log.stat().st_size else "rw"
+    except FileNotFoundError:
+        mode = "rw"
+    uri = path.absolute().as_uri()
+    connection = sqlite3.connect(f"{uri}?mode={mode}", uri=True, timeout=60)
+    try:
+        connection.execute("PRAGMA query_only=ON")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        connection.close()
+        if mode == "ro" or error.sqlite_errorcode & 0xFF not in _NOWHERE_TO_PUT_A_LOG:
+            raise
+        return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True)
+    return connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +63,16 @@ class Reading:
         if not path.is_file():
             raise JournalError(f"{path.parent}: there is no run here (no {path.name})")
         try:
-            connection = read_only(path)
+            connection = looking(path)
             found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
         except sqlite3.Error as error:
             raise JournalError(f"{path}: {error}") from error
         if found is None:  # the format is written last, when all tables are there
             connection.close()
             raise JournalError(f"{path}: it is only just being made; try again in a moment")
+        if not str(found[0]).isdigit():
+            connection.close()
+            raise JournalError(f"{path}: is no journal of synthtutor")
         if int(found[0]) < FORMAT:
             connection.close()
             raise JournalError(
@@ -162,7 +196,8 @@ class Reading:
     ) -> PerSample:
         """What the calls of each sample took, of the latest ``most`` samples.
 
-        With ``finished`` only those that have an outcome: the others' calls are not all there.
+        With ``finished`` only those that have an outcome, as the others' calls are not all there;
+        samples that made no call are then counted too.
         """
         over = "AND sample IN (SELECT sample FROM samples)" if finished else ""
         rows = self.connection.execute(
@@ -175,7 +210,18 @@ class Reading:
         found: dict[bytes, dict[Site, Figures]] = {}
         for sample, role, stage, model, *figures in rows:
             found.setdefault(sample, {})[Site(role, stage, model)] = Figures(*figures)
-        return PerSample(found, len(found))
+        made = PerSample(found, len(found))
+        if finished and made.count < most:  # they are all there
+            made = made.of(sum(self.outcomes(kind).values()))
+        return made
+
+    def likely_samples(self) -> PerSample:
+        """What the latest samples took; those under way as long as they are likely to become."""
+        finished = self.per_sample(finished=True)
+        begun = self.per_sample()
+        return (
+            completed(finished, begun.without(finished.by_sample)) if finished.count else finished
+        )
 
     def billed_prompts(self, most: int = 60) -> Iterator[tuple[str, bytes, int]]:
         """The model, the request's JSON and the billed input tokens of the latest calls."""

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from synthtutor.cli.summary import money
+from synthtutor.errors import SynthtutorError
 
 if TYPE_CHECKING:
     from synthtutor.runs import Live
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FILE",
     "board",
+    "counting",
     "duration",
     "in_batches",
     "published",
@@ -37,19 +40,34 @@ __all__ = [
 
 FILE = "progress.json"
 _EVERY_S = 1.0
+_LONGEST_COUNTED = 128 << 20  # bytes; a file of that size is read through in seconds
 _STALE_S = 15.0  # a machine may be so busy that a run says nothing for a while
 
 
-def snapshot(live: Live, expected_usd: float | None = None) -> dict[str, Any]:
-    """The run's counters now; ``expected_usd`` is what the whole run was estimated to cost."""
+def _unknown() -> int | None:
+    return None
+
+
+def snapshot(
+    live: Live,
+    expected_usd: float | None = None,
+    counted: Callable[[], int | None] = _unknown,
+) -> dict[str, Any]:
+    """The run's counters now.
+
+    ``expected_usd`` is what the whole run was estimated to cost; ``counted`` says how many rows its
+    file holds, None where that is not known (yet).
+    """
     progress, meter = live.progress, live.meter
     done = progress.done
+    known = counted()
+    total = progress.total if known is None else max(known, done)
     eta = None
-    if progress.total and done:
-        eta = round(live.seconds / done * (progress.total - done))
+    if total and done:
+        eta = round(live.seconds / done * (total - done))
     return {
         "rows": done,
-        "total": progress.total,
+        "total": total,
         "kept": progress.kept,
         "rejected": progress.rejected,
         "undetermined": progress.undetermined,
@@ -71,6 +89,47 @@ def snapshot(live: Live, expected_usd: float | None = None) -> dict[str, Any]:
         "latest": progress.latest,
         "warning": live.incidents.warnings[-1] if live.incidents.warnings else "",
     }
+
+
+@contextmanager
+def counting(live: Live) -> Iterator[Callable[[], int | None]]:
+    """How many rows the run's file has, as far as its ``-n`` goes: known once it was read through.
+
+    That happens in a thread beside the run, and only where it is a matter of seconds: rows are
+    read as they are needed, so nobody else knows how many there will be. What is wrong with the
+    file is told by the run.
+    """
+    from synthtutor.preflight import recipe_rows
+
+    found: list[int] = []
+    ended = threading.Event()
+    config = live.config
+
+    def count() -> None:
+        with suppress(SynthtutorError, OSError, ValueError, LookupError, TypeError):
+            rows = 0
+            for _ in islice(recipe_rows(config, live.recipe).rows, config.n):
+                rows += 1
+                if ended.is_set():
+                    return
+            found.append(rows)
+
+    counter = threading.Thread(target=count, name="counting", daemon=True)
+    if config.rows is not None and _is_short(Path(config.rows)):
+        counter.start()
+    try:
+        yield lambda: found[0] if found else None
+    finally:
+        ended.set()
+        if counter.ident is not None:
+            counter.join()
+
+
+def _is_short(path: Path) -> bool:
+    try:
+        return path.stat().st_size <= _LONGEST_COUNTED
+    except OSError:
+        return False
 
 
 def board(now: dict[str, Any]) -> RenderableType:

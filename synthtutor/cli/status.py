@@ -80,13 +80,15 @@ def _journaled(reading: Reading) -> dict[str, Any]:
     """The counters as far as the journal knows them."""
     outcomes, last = reading.outcomes(), reading.last_pass()
     calls, usage, dollars, unpriced = reading.totals()
-    noted = reading.noted("estimate")
+    noted, rows = reading.noted("estimate"), reading.noted("rows")
     known = {name: outcomes.get(name, 0) for name in ("kept", "rejected", "undetermined", "failed")}
     began = last["at"] if last else time.time()
-    unknown = dict.fromkeys(("total", "in_flight", "eta_s"))
+    made = sum(known.values())
+    unknown = dict.fromkeys(("in_flight", "eta_s"))
     nothing = dict.fromkeys(("replayed", "retries", "rate_limited", "batches", "in_batches"), 0)
     return {
-        "rows": sum(known.values()),
+        "rows": made,
+        "total": rows if rows and rows >= made else None,  # as an earlier session found them
         **known,
         "calls": calls,
         "input_tokens": usage.input_tokens,

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from synthtutor.errors import ConfigError
-from synthtutor.report.shown import shown
+from synthtutor.markup import visible
 
 __all__ = ["bars", "check_renderer", "drawn", "line", "ranges", "steps"]
 
@@ -90,7 +90,7 @@ def bars(
     ``most`` ends the axis, whose numbers are written in the ``form`` (of d3-format).
     """
     values = [
-        {"label": label, "value": value, "text": shown(text)}
+        {"label": label, "value": value, "text": visible(text)}
         for label, (_, value, text) in zip(_labels(rows), rows, strict=True)
     ]
     top = most or max((value for _, value, _ in rows), default=0) or 1
@@ -119,7 +119,7 @@ def bars(
 def steps(groups: Mapping[str, Sequence[int]], labels: Sequence[str], title: str) -> dict[str, Any]:
     """A histogram for each group, below one another: told apart by place, not by colour."""
     values = [
-        {"group": shown(name), "at": label, "count": count}
+        {"group": visible(name), "at": label, "count": count}
         for name, counts in groups.items()
         for label, count in zip(labels, counts, strict=True)
     ]
@@ -214,7 +214,7 @@ def _labels(rows: Sequence[tuple[Any, ...]]) -> list[str]:
     found: list[str] = []
     times: Counter[str] = Counter()
     for text, *_ in rows:
-        plain = " ".join(shown(str(text)).split())
+        plain = " ".join(visible(str(text)).split())
         short = plain if len(plain) <= _LONGEST_LABEL else f"{plain[: _LONGEST_LABEL - 1]}…"
         times[short] += 1
         found.append(short if times[short] == 1 else f"{short} ({times[short]})")

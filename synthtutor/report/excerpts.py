@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from synthtutor.report.attributes import attributes, readable
-from synthtutor.report.shown import cut
 
 __all__ = ["Excerpt", "Pair", "Ruling", "Said", "pairs"]
 
@@ -185,3 +184,8 @@ def _ruling(verdict: Mapping[str, Any]) -> Ruling:
         weight=weight if isinstance(weight, int) else None,
         evidence=cut(str(verdict.get("evidence") or ""), 600),
     )
+
+
+def cut(text: str, most: int) -> str:
+    """At most so many characters of the text, and how many are left out."""
+    return text if len(text) <= most else f"{text[:most]} … ({len(text) - most:,} more characters)"

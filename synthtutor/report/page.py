@@ -1,7 +1,7 @@
 """A report as one HTML file: a Jinja page without a script, which no text of a model can bring in.
 
-Three things keep it inert: every text is escaped, what is invisible in a text is written out, and
-the page's own policy allows no script, no request, and no style but the one it was written with.
+Three things keep it inert: every text is escaped or written anew by `synthtutor.markup`, what is
+invisible in a text is written out, and the page's own policy allows no script, no request, and no style but the one it was written with.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from synthtutor.export.destination import replacing
+from synthtutor.markup import rendered, visible
 from synthtutor.report.charts import check_renderer, drawn
 from synthtutor.report.facts import Facts, gather
 from synthtutor.report.figures import count, money, percent
 from synthtutor.report.sections import matrix, sections
-from synthtutor.report.shown import shown
 from synthtutor.report.spending import moment
 
 __all__ = ["render", "write_report"]
@@ -78,9 +78,14 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: shown(value) if type(value) is str else value,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    found.filters |= {"percent": percent, "count": count, "breakable": _breakable}
+    found.filters |= {
+        "percent": percent,
+        "count": count,
+        "breakable": _breakable,
+        "rendered": rendered,
+    }
     return found
 
 
@@ -97,14 +102,14 @@ def _picture(svg: str | None, title: str) -> Markup | None:
     if svg is None:
         return None
     bare = re.sub(r' (?:aria-[a-z]+|role)="[^"]*"', "", svg)
-    label = f"{shown(title)}. The table below it has the same figures."
+    label = f"{visible(title)}. The table below it has the same figures."
     named = Markup('<svg role="img" aria-label="{}" ').format(label)
     return Markup(bare.replace("<svg ", str(named), 1))  # noqa: S704  # the renderer escapes texts
 
 
 def _breakable(text: str) -> Markup:
     """A name that may be broken after its dots and strokes."""
-    return Markup(re.sub(r"([._/:-])", r"\1<wbr>", str(Markup.escape(shown(text)))))  # noqa: S704
+    return Markup(re.sub(r"([._/:-])", r"\1<wbr>", str(Markup.escape(visible(text)))))  # noqa: S704
 
 
 def _tiles(facts: Facts) -> list[tuple[str, str, str]]:
@@ -140,7 +145,7 @@ def _notes(facts: Facts) -> list[str]:
     found = []
     if summary.demonstration_models:
         names = ", ".join(summary.demonstration_models)
-        found.append(f"{names} only shows that the machinery runs: its text is not to train on.")
+        found.append(f"Text by {names} only shows that the machinery works: do not train on it.")
     if summary.judge_is_writer:
         found.append("The judge is the writer: one model judged its own texts.")
     if not summary.complete:

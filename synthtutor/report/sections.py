@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from synthtutor.quality.quoting import TRUE_QUOTES
 from synthtutor.report import charts
 from synthtutor.report.attributes import in_order, readable
 from synthtutor.report.facts import Facts
@@ -96,7 +97,28 @@ def _judged(facts: Facts) -> Section:
     ]
     if facts.tally.scored:
         figures.append(_scores(facts))
+    if evidence := verdicts.get("evidence"):
+        figures.append(_evidence(evidence))
     return Section("judged", "What the judge said", figures)
+
+
+def _evidence(found: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """How much of what each judge quoted does stand in the texts it judged."""
+    low = [judge for judge, entry in found.items() if entry["share"] < TRUE_QUOTES]
+    note = (
+        "Of the verdicts that quote evidence, those whose words stand in the judged text, whatever "
+        "their case, spaces and quotation marks."
+    )
+    if low:
+        note += (
+            f" Below {TRUE_QUOTES:.0%}: read verdicts of {' and '.join(low)} before you trust them."
+        )
+    rows = [
+        (judge, percent(entry["share"]), count(entry["found"]), count(entry["quoting"]))
+        for judge, entry in found.items()
+    ]
+    headings = ("judge", "quoted truly", "found", "verdicts that quote")
+    return Figure("Evidence that is there", note, None, table(headings, rows))
 
 
 def _rates(title: str, note: str, kind: str, found: Mapping[str, Mapping[str, Any]]) -> Figure:

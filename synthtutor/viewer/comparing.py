@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from synthtutor.journal import read_only
+from synthtutor.reading import looking
 
 __all__ = ["Both", "Figures", "both", "figures", "side_by_side"]
 
@@ -66,9 +66,9 @@ class Figures(NamedTuple):
 @contextmanager
 def side_by_side(a: Path, b: Path) -> Iterator[sqlite3.Connection]:
     """The index of A with that of B attached as ``other``, neither of which it can change."""
-    connection = read_only(a)
+    connection = looking(a)
     try:
-        connection.execute("ATTACH ? AS other", (b.absolute().as_uri() + "?mode=ro",))
+        connection.execute("ATTACH ? AS other", (b.absolute().as_uri() + "?mode=rw",))
         yield connection
     finally:
         connection.close()

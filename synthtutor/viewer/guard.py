@@ -4,7 +4,8 @@ The server listens on the loopback interface alone. That is not enough: every pa
 shows can send requests there, and a name that its owner points to 127.0.0.1 makes such a page look
 like ours. So each request must be addressed to the loopback interface by name (against DNS rebinding),
 each must carry the secret, which a cookie holds that other sites' requests do not bring along, and one
-that changes something must come from a page of ours (against forged requests).
+that changes something must come from a page of ours (against forged requests): by its origin, and
+where it is a plain form, which other pages can send too, by the key that only our forms hold.
 
 The address that is printed can be used again. The one that a browser is started with is seen by
 everybody who may list this machine's processes, so it is good for one visit only.
@@ -21,18 +22,21 @@ from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from synthtutor.viewer.forms import FORM
+
 __all__ = ["HEADERS", "Guard"]
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with none, browsers do not say where a form comes from
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
 _READING = ("GET", "HEAD")
+_CHANGING = ("application/json", FORM)
 
 
 class Guard:
@@ -77,7 +81,7 @@ class Guard:
             return _asked_for_address()
         if scope["method"] not in _READING and (
             headers.get("origin") != f"http://{host}"
-            or headers.get("content-type", "").partition(";")[0].strip() != "application/json"
+            or headers.get("content-type", "").partition(";")[0].strip() not in _CHANGING
         ):
             return PlainTextResponse("Only this page may change anything.", 403)
         return None

@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 import orjson
 
 from synthtutor.errors import JournalError
-from synthtutor.journal import read_only
+from synthtutor.reading import looking
 from synthtutor.tables import FORMAT
 from synthtutor.viewer.entries import entry
 
@@ -76,7 +76,7 @@ class Index:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection that cannot change the index, for one request."""
-        with closing(read_only(self.path)) as connection:
+        with closing(looking(self.path)) as connection:
             yield connection
 
     @contextmanager
@@ -118,17 +118,15 @@ class Index:
     def _source(self) -> sqlite3.Connection:
         if not self.journal.is_file():
             raise JournalError(f"{self.journal.parent}: there is no run here (no journal.sqlite)")
-        connection = read_only(self.journal)
+        try:
+            connection = looking(self.journal)
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.journal}: {error}") from error
         try:
             found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
         except sqlite3.Error as error:
             connection.close()
-            # A finished journal in a folder that cannot be written: SQLite has nowhere to put its
-            # shared memory, and needs to be told that nobody else writes.
-            if self.journal.with_name("journal.sqlite-wal").exists() or _is_missing(error):
-                raise JournalError(f"{self.journal}: {error}") from error
-            uri = self.journal.absolute().as_uri() + "?mode=ro&immutable=1"
-            return sqlite3.connect(uri, uri=True)
+            raise JournalError(f"{self.journal}: {error}") from error
         if found is None or int(found[0]) < FORMAT:
             connection.close()
             why = "only just being made" if found is None else "written by an earlier version"
@@ -302,7 +300,3 @@ def _identity(source: sqlite3.Connection) -> str:
     """What no other journal in this folder has: when its first pass began."""
     found = source.execute("SELECT at FROM passes ORDER BY pass LIMIT 1").fetchone()
     return repr(found[0]) if found else ""
-
-
-def _is_missing(error: sqlite3.Error) -> bool:
-    return "no such table" in str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,10 +17,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from synthtutor.errors import ConfigError
+from synthtutor.markup import rendered, shown, visible
 from synthtutor.ratings import Rating
 from synthtutor.viewer import comparing, queries
 from synthtutor.viewer.details import Details, details
-from synthtutor.viewer.mathematics import shown
+from synthtutor.viewer.forms import FORM, fields_of, here, rating_of
 from synthtutor.viewer.people import agreement
 from synthtutor.viewer.queries import Line, Query
 from synthtutor.viewer.runs import Run
@@ -38,6 +40,7 @@ class Pages:
     runs: Sequence[Run]
     rater: str
     _figures: dict[tuple[object, ...], comparing.Figures] = field(default_factory=dict)
+    _key: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
     # ── lists ────────────────────────────────────────────────────────────────────────────────
 
@@ -114,12 +117,27 @@ class Pages:
             others=[rating for name, rating in sorted(raters.items()) if name != who],
             review=run.ratings.review(found.id),
             elsewhere=[other for other in self.runs if other is not run],
+            saved="saved" in request.query_params,
         )
 
     async def rate(self, request: Request) -> Response:
-        """Take a rating, durably, and say what now counts."""
-        given = await _json(request)
-        return await run_in_threadpool(self._rate, request, given)
+        """Take a rating, durably, and say what now counts; to a form, by showing the sample again."""
+        if _is_form(request):
+            return await run_in_threadpool(self._rate_by_form, request, await self._fields(request))
+        return await run_in_threadpool(self._rate, request, await _json(request))
+
+    def _rate_by_form(self, request: Request, fields: Mapping[str, str]) -> Response:
+        run = self._run(request)
+        sample = self._sample(run, request)
+        try:
+            run.rate(sample, self._rater(request), rating_of(fields, sample))
+        except (ValueError, ConfigError) as error:
+            status = 400 if isinstance(error, ValueError) else 507
+            raise HTTPException(status, f"not saved: {error}") from error
+        query = Query.of(request.query_params.multi_items())
+        return RedirectResponse(
+            f"/run/{run.number}/sample/{sample.id}?{query.address(saved=1)}", 303
+        )
 
     def _rate(self, request: Request, given: dict[str, Any]) -> Response:
         run = self._run(request)
@@ -135,12 +153,18 @@ class Pages:
 
     async def rename(self, request: Request) -> Response:
         """Another rater sits down at this browser."""
-        name = str((await _json(request)).get("rater", "")).strip()
+        form = _is_form(request)
+        given = await (self._fields(request) if form else _json(request))
+        name = str(given.get("rater", "")).strip()
         try:
             Rating("0" * 32, name)
         except ValueError as error:
+            if form:
+                raise HTTPException(400, str(error)) from error
             return JSONResponse({"error": str(error)}, 400)
-        answer = JSONResponse({"rater": name})
+        answer: Response = JSONResponse({"rater": name})
+        if form:
+            answer = RedirectResponse(here(str(given.get("back", "/"))), 303)
         answer.set_cookie(_COOKIE, quote(name), httponly=True, samesite="strict", max_age=86_400)
         return answer
 
@@ -228,22 +252,46 @@ class Pages:
         name = unquote(request.cookies.get(_COOKIE, "")).strip()
         return name if 0 < len(name) <= 80 else self.rater
 
+    async def _fields(self, request: Request) -> dict[str, str]:
+        """The fields of a form of ours: other pages can send one as well, but do not know the key."""
+        try:
+            fields = fields_of(await _body(request))
+        except ValueError:
+            raise HTTPException(400, "a form of these pages, please") from None
+        if not secrets.compare_digest(fields.pop("key", "").encode(), self._key.encode()):
+            raise HTTPException(403, "only this page may change anything: load it again")
+        return fields
+
     def _page(
         self, request: Request, name: str, *, status: int = 200, **values: object
     ) -> Response:
-        shared = {"runs": self.runs, "rater": self._rater(request), "marks": _MARKS}
+        shared = {
+            "runs": self.runs,
+            "rater": self._rater(request),
+            "marks": _MARKS,
+            "key": self._key,
+            "back": str(request.url.replace(scheme="", netloc="")),
+        }
         text = _templates().get_template(name).render(**shared, **values)
         return HTMLResponse(text, status)
 
 
-async def _json(request: Request) -> dict[str, Any]:
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip() == FORM
+
+
+async def _body(request: Request) -> bytes:
     data = bytearray()
     async for part in request.stream():
         data += part
         if len(data) > _LARGEST_BODY:
             raise HTTPException(413, "too much at once")
+    return bytes(data)
+
+
+async def _json(request: Request) -> dict[str, Any]:
     try:
-        given = orjson.loads(bytes(data))
+        given = orjson.loads(await _body(request))
     except orjson.JSONDecodeError:
         given = None
     if not isinstance(given, dict):
@@ -265,9 +313,12 @@ def _templates() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     filters: Mapping[str, Callable[..., Any]] = {
         "shown": shown,
+        "rendered": rendered,
+        "visible": visible,
         "money": _money,
         "share": lambda value: "–" if value is None else f"{value:.0%}",
         "two": lambda value: "–" if value is None else f"{value:.2f}",

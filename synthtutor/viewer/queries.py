@@ -333,11 +333,15 @@ def _few(connection: sqlite3.Connection, words: str) -> bool:
 
 
 def _temporary(connection: sqlite3.Connection, samples: Collection[bytes]) -> None:
-    connection.execute("CREATE TEMP TABLE IF NOT EXISTS rated(sample BLOB PRIMARY KEY)")
-    connection.execute("DELETE FROM temp.rated")
-    connection.executemany(
-        "INSERT OR IGNORE INTO temp.rated VALUES (?)", ((sample,) for sample in samples)
-    )
+    connection.execute("PRAGMA query_only=OFF")  # it refuses temporary tables too
+    try:
+        connection.execute("CREATE TEMP TABLE IF NOT EXISTS rated(sample BLOB PRIMARY KEY)")
+        connection.execute("DELETE FROM temp.rated")
+        connection.executemany(
+            "INSERT OR IGNORE INTO temp.rated VALUES (?)", ((sample,) for sample in samples)
+        )
+    finally:
+        connection.execute("PRAGMA query_only=ON")
 
 
 def _key(text: str) -> tuple[float | int, int] | None:

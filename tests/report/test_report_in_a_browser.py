@@ -9,7 +9,9 @@ import pytest
 
 from synthtutor.report import write_report
 from tests.browser import Visit, browser_page
+from tests.markup.test_markdown import HOSTILE as HOSTILE_MARKDOWN
 from tests.report.made import HOSTILE, made, rows, script
+from tests.viewer.looked_at import MARKDOWN
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +26,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     answer = script(lambda n: f"{HOSTILE[n % len(HOSTILE)]} reply {n}", evidence=" ".join(HOSTILE))
     made(folder, answer=answer, rows=hostile)
+    return write_report(folder)
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a run whose replies are Markdown, half of it hostile."""
+    folder = tmp_path_factory.mktemp("runs") / "marked"
+    texts = [each for hostile in HOSTILE_MARKDOWN for each in (MARKDOWN, hostile)]
+    made(folder, answer=script(lambda n: texts[n % len(texts)]), rows=rows(20))
     return write_report(folder)
 
 
@@ -51,10 +62,37 @@ def test_it_fits_asks_for_nothing_and_complains_of_nothing(
         assert visit.page.locator("svg").count() >= 9
 
 
+@pytest.mark.parametrize("javascript", [True, False])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_markdown_is_read_as_it_is_meant_and_leads_nowhere(
+    marked: Path, width: int, javascript: bool
+) -> None:
+    with browser_page(width=width, javascript=javascript) as visit:
+        visit.page.goto(marked.as_uri())
+        pair = visit.page.locator("details.pair[open]").first
+        assert pair.locator(".rendered table math").first.is_visible()
+        for summary in visit.page.locator("details.pair > summary").all()[1:]:
+            summary.click()
+        assert visit.overflow_px == 0
+        found = visit.page.locator("main :is(script, img, svg image, iframe, object, embed, link, base, style, form, a)")  # fmt: skip
+        assert found.count() == 0
+        if folder := os.environ.get("SYNTHTUTOR_SCREENSHOTS"):
+            visit.page.locator("#samples").screenshot(path=Path(folder) / f"marked-{width}.png")
+        assert not visit.page.get_by_text("**Almost!**").first.is_visible()
+        visit.page.locator("#as-written").check()
+        assert visit.page.get_by_text("**Almost!**").first.is_visible()
+        assert not pair.locator(".rendered table").first.is_visible()
+        assert set(visit.requests) == {marked.as_uri()}
+        assert visit.errors == []
+
+
+@pytest.mark.parametrize("text", ["report", "marked"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_text_stands_out_from_what_is_behind_it(report: Path, dark: bool) -> None:
+def test_text_stands_out_from_what_is_behind_it(
+    text: str, dark: bool, request: pytest.FixtureRequest
+) -> None:
     with browser_page(dark=dark) as visit:
-        opened(visit, report)
+        opened(visit, request.getfixturevalue(text))
         ratios = visit.page.evaluate(_CONTRASTS)
     assert len(ratios) > 100
     assert min(ratios.values()) >= 4.5, min(ratios.items(), key=lambda item: item[1])

@@ -92,6 +92,40 @@ def test_a_form_cannot_change_anything(viewer: Served) -> None:
     assert answer.status_code == 403
 
 
+def test_a_form_of_ours_is_told_by_its_origin_and_its_key(viewer: Served) -> None:
+    page = RATING.removesuffix("/rating")
+    key = viewer.key(page)
+    fields = {"key": key, "note": "by a form"}
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
+        assert viewer.submit(RATING, fields, origin=origin).status_code == 403
+    for wrong in ({}, {"key": ""}, {"key": "guess"}, {"key": key[:-1]}, {"key": "é"}):
+        assert viewer.submit(RATING, {**wrong, "note": "forged"}).status_code == 403
+    assert viewer.submit("/rater", {"rater": "Eve", "back": "/"}).status_code == 403
+    with stranger(viewer) as client:
+        headers = {"origin": viewer.root}
+        assert client.post(RATING, data=fields, headers=headers).status_code == 403
+    assert "forged" not in viewer.text(page)
+    answer = viewer.submit(RATING, fields)
+    assert (answer.status_code, answer.url.path) == (200, page)
+    assert "by a form" in answer.text
+
+
+@pytest.mark.parametrize("back", ["//evil.example/", "https://evil.example", "/\\evil.example", "javascript:alert(1)", ""])  # fmt: skip
+def test_a_form_leads_nowhere_else(viewer: Served, back: str) -> None:
+    fields = {"key": viewer.key("/run/0"), "rater": "Ben", "back": back}
+    headers = {"origin": viewer.root}
+    answer = viewer.client.post("/rater", data=fields, headers=headers, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+def test_a_form_that_is_none_is_refused(viewer: Served) -> None:
+    headers = {"origin": viewer.root, "content-type": "application/x-www-form-urlencoded"}
+    for content in (b"\xff", b"a=%ff", b"&".join([b"a=b"] * 2_000)):
+        answer = viewer.client.post(RATING, content=content, headers=headers)
+        assert answer.status_code == 400, content[:9]
+    assert viewer.client.post(RATING, content=b"a" * (2 << 20), headers=headers).status_code == 413
+
+
 def test_a_stranger_cannot_change_anything(viewer: Served) -> None:
     with stranger(viewer) as client:
         answer = client.post(RATING, json={"decision": "accept"}, headers={"origin": viewer.root})

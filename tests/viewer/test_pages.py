@@ -185,6 +185,80 @@ def test_what_is_no_rating_is_refused_and_not_kept(
     assert not (folder / "ratings.jsonl").exists()
 
 
+def test_a_form_says_what_the_script_says(tmp_path: Path) -> None:
+    body = sample(1)
+    body["messages"][1]["content"] = "Two\nlines,\r\nand an end.\n"
+    folder = journal(tmp_path / "run", [body])
+    page = f"/run/0/sample/{name_of(1)}"
+    texts = [m["content"] for m in body["messages"]]
+    with served(folder) as viewer:
+        key = {"key": viewer.key(page)}
+        answer = viewer.submit(
+            f"{page}/rating?subject=genetics", {**key, "decision": "accept", "note": "a\r\nb"}
+        )
+        assert str(answer.url).endswith(f"{page}?subject=genetics&saved=1")
+        assert 'role="status">Saved.' in answer.text
+        # Every message of the form is sent, with each end of a line as browsers write it.
+        told = {f"edit.{n}": re.sub("\r?\n", "\r\n", text) for n, text in enumerate(texts)}
+        viewer.submit(f"{page}/rating", {**key, **told})
+        viewer.submit(f"{page}/rating", {**key, **told, "edit.2": "Better."})
+        viewer.submit(f"{page}/rating", {**key, "criterion.c.one": "true", "criterion.c.two": ""})
+        said = lines_of(folder)[-1]
+        viewer.submit(f"{page}/rating", {**key, **told, "edit.2": "Better.", "drop": "edits"})
+        viewer.submit(f"{page}/rating", {**key, "decision": "", "criterion.c.one": ""})
+    lines = lines_of(folder)
+    assert [line["edits"] for line in lines[:3]] == [{}, {}, {"2": "Better."}]
+    assert (said["decision"], said["note"], said["criteria"]) == ("accept", "a\nb", {"c.one": True})
+    assert [line["edits"] for line in lines[4:]] == [{}, {}]
+    assert (lines[-1]["decision"], lines[-1]["criteria"], lines[-1]["note"]) == (None, {}, "a\nb")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"decision": "maybe"}, "decision"),
+        ({"edit.2": "  "}, "edits"),
+        ({"criterion.c.one": "yes"}, "criteria"),
+        ({"criterion.none": "true"}, "none"),
+        ({"note": "x" * 6000}, "note"),
+    ],
+)
+def test_a_form_that_is_no_rating_is_told_in_a_line(
+    tmp_path: Path, fields: dict[str, str], said: str
+) -> None:
+    folder = run_of(tmp_path / "run")
+    page = f"/run/0/sample/{name_of(1)}"
+    with served(folder) as viewer:
+        answer = viewer.submit(f"{page}/rating", {"key": viewer.key(page), **fields})
+        nobody = viewer.submit("/rater", {"key": viewer.key(page), "rater": " ", "back": page})
+    assert (answer.status_code, nobody.status_code) == (400, 400)
+    assert "not saved: " in answer.text
+    assert said in answer.text
+    assert not (folder / "ratings.jsonl").exists()
+
+
+def test_a_rater_gives_a_name_by_a_form_and_comes_back(tmp_path: Path) -> None:
+    with served(run_of(tmp_path / "run")) as viewer:
+        here = "/run/0?outcome=kept&subject=algebra"
+        fields = {"key": viewer.key(here), "rater": "Zoë Ω", "back": here}
+        answer = viewer.submit("/rater", fields)
+    assert str(answer.url).endswith(here)
+    assert 'value="Zoë Ω"' in answer.text
+
+
+def test_markdown_is_shown_as_it_is_meant_and_as_it_is_written(tmp_path: Path) -> None:
+    body = sample(0)
+    body["messages"][2]["content"] = "**Compare** the parts:\n\n- $\\frac{1}{2}$\n- 0.5"
+    with served(journal(tmp_path / "run", [body])) as viewer:
+        text = viewer.text(f"/run/0/sample/{name_of(0)}")
+        listed = viewer.text("/run/0")
+    assert "<strong>Compare</strong> the parts:</p><ul><li><math" in text
+    assert (
+        '<div class="text written">**Compare** the parts:\n\n- $\\frac{1}{2}$\n- 0.5</div>' in text
+    )
+    assert "**Compare** the parts: - <math" in listed
+
+
 def test_a_sample_without_messages_cannot_be_accepted(tmp_path: Path) -> None:
     failed = {"id": name_of(0), "messages": [], "metadata": {"outcome": "failed", "reasons": ["x"]}}
     with served(journal(tmp_path / "run", [failed])) as viewer:

@@ -128,6 +128,16 @@ class Served:
         """The ids of the samples that a list shows."""
         return re.findall(r'href="/run/\d+/sample/(\w{32})', self.text(path))
 
+    def key(self, path: str) -> str:
+        """What the forms of a page prove with that they are its own."""
+        found = re.search(r'name="key" value="([^"]+)"', self.text(path))
+        assert found is not None
+        return found[1]
+
+    def submit(self, path: str, fields: Mapping[str, str], **headers: str) -> httpx2.Response:
+        """Send a form, as a browser without scripts does."""
+        return self.client.post(path, data=fields, headers={"origin": self.root, **headers})
+
     def post(self, path: str, value: Any, **headers: str) -> httpx2.Response:
         return self.client.post(path, json=value, headers={"origin": self.root, **headers})
 

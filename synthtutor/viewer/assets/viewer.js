@@ -1,5 +1,6 @@
 "use strict";
-// Keys, ratings, and the news that a run has gone on. Everything that is only read works without it.
+// Keys, ratings without loading the page again, and the news that a run has gone on. All of it can be
+// done without: what is rated here is sent by plain forms where there is no script.
 const body = document.body;
 const find = (selector) => document.querySelector(selector);
 const all = (selector) => [...document.querySelectorAll(selector)];
@@ -88,6 +89,7 @@ const ratingKeys = {
   u: () => rate({ decision: null }, "Saved: no decision."),
   e: editing,
   n: () => find("#note").focus(),
+  p: () => find("#as-written") && find("#as-written").click(),
 };
 
 document.addEventListener("keydown", (event) => {
@@ -109,7 +111,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 find("#help-button").addEventListener("click", () => find("#help").showModal());
-find("#rater-form").addEventListener("submit", (event) => event.preventDefault());
+for (const form of all("form[method=post]")) form.addEventListener("submit", (event) => event.preventDefault());
 find("#rater").addEventListener("change", async (event) => {
   if (await send("/rater", { rater: event.target.value })) location.reload();
 });
@@ -124,9 +126,17 @@ for (const choice of all("[data-criterion]")) {
 }
 const listen = (selector, act) => { const button = find(selector); if (button) button.addEventListener("click", act); };
 listen("#save-note", () => rate({ note: find("#note").value }, "Saved: the note."));
-listen("#edit-button", editing);
+listen("#undecide", () => rate({ decision: null }, "Saved: no decision."));
+listen("#edit-button", (event) => { event.preventDefault(); editing(); });
 listen("#save-edits", saveEdits);
 listen("#drop-edits", async () => { await rate({ edits: edits(true) }, "Saved: no edit."); location.reload(); });
+
+// As it is written or as it is meant: remembered from one sample to the next.
+const asWritten = find("#as-written");
+if (asWritten) {
+  asWritten.checked = sessionStorage.getItem("as-written") === "yes";
+  asWritten.addEventListener("change", () => sessionStorage.setItem("as-written", asWritten.checked ? "yes" : "no"));
+}
 
 const filters = find("#filters");
 if (filters) filters.open = window.matchMedia("(min-width: 48.01rem)").matches;

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthtutor.viewer.mathematics import shown
+from synthtutor.markup import shown
 
 HOSTILE = [
     r"$\text{<img src=x onerror=alert(1)>}$",

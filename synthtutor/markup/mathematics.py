@@ -16,7 +16,9 @@ from xml.etree.ElementTree import Element
 
 from markupsafe import Markup, escape
 
-__all__ = ["formula", "shown"]
+from synthtutor.markup.visible import visible
+
+__all__ = ["FORMULA", "formula", "latex_of", "shown"]
 
 _LONGEST = 2_000
 _DEEPEST = 40
@@ -33,7 +35,7 @@ _SHOWN_ELEMENTS, _SHOWN_WORDS = frozenset(_ELEMENTS.split()), frozenset(_WORDS.s
 _PLAIN = re.compile(r"[A-Za-z0-9 .%+-]{1,80}")  # no quotes, no colons, no brackets
 # A dollar sign begins a formula only before something, and ends one only after something and not
 # before a digit: "$5 and $6" is money.
-_FORMULA = re.compile(
+FORMULA = re.compile(
     r"\$\$(?P<block>[^$]{1,2000}?)\$\$"
     r"|\\\[(?P<bracket>.{1,2000}?)\\\]"
     r"|\\\((?P<paren>.{1,2000}?)\\\)"
@@ -44,28 +46,35 @@ _FORMULA = re.compile(
 
 def shown(text: object) -> Markup:
     """The text as HTML: its formulas as MathML, everything else as it stands."""
-    return Markup("").join(_pieces(str(text)))
+    return Markup("").join(_pieces(visible(str(text))))
 
 
 def _pieces(text: str) -> Iterator[Markup]:
     end = 0
-    for found in _FORMULA.finditer(text):
+    for found in FORMULA.finditer(text):
         yield escape(text[end : found.start()])
-        block = found["block"] or found["bracket"]
-        latex = block or found["paren"] or found["dollar"]
-        made = formula(latex.strip(), block=bool(block))
+        latex, block = latex_of(found)
+        made = formula(latex, block=block)
         yield made if made is not None else escape(found[0])
         end = found.end()
     yield escape(text[end:])
 
 
+def latex_of(found: re.Match[str]) -> tuple[str, bool]:
+    """What stands between the signs of a `FORMULA`, and whether it has a line of its own."""
+    block = found["block"] or found["bracket"]
+    return (block or found["paren"] or found["dollar"]).strip(), bool(block)
+
+
 @lru_cache(maxsize=4096)
 def formula(latex: str, *, block: bool = False) -> Markup | None:
-    """One formula as MathML; None where it cannot be read."""
+    """One formula as MathML; None where it cannot be read, or latex2mathml is not installed."""
     if not latex or len(latex) > _LONGEST or latex.count("{") > 10 * _DEEPEST:
         return None
-    from latex2mathml.converter import convert_to_element
-
+    try:
+        from latex2mathml.converter import convert_to_element
+    except ModuleNotFoundError:
+        return None
     try:
         made = convert_to_element(latex, display="block" if block else "inline")
         return _checked(made, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["cut", "shown"]
+__all__ = ["visible"]
 
 # Controls, overrides and isolates of writing direction, invisible tags, halves of surrogate pairs.
 _UNSEEN = re.compile(
@@ -13,14 +13,9 @@ _UNSEEN = re.compile(
 )
 
 
-def shown(text: str) -> str:
+def visible(text: str) -> str:
     """The text with each such character written out, as ⟨U+202E⟩.
 
     Marks of direction and joiners, which Arabic, Hebrew and emoji need, stay.
     """
     return _UNSEEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text.replace("\r\n", "\n"))
-
-
-def cut(text: str, most: int) -> str:
-    """At most so many characters of the text, and how many are left out."""
-    return text if len(text) <= most else f"{text[:most]} … ({len(text) - most:,} more characters)"
