@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from synthtutor.cli import run_options as option
+
 if TYPE_CHECKING:
     from synthtutor.evaluation.compare import Comparison, System
 
@@ -41,30 +43,18 @@ def compare(
     budget: Annotated[
         float | None, typer.Option(help="US dollars that judging each file may cost.")
     ] = None,
-    price: Annotated[
-        list[str] | None, typer.Option(help="provider/model=IN/OUT, dollars per million tokens.")
-    ] = None,
-    concurrency: Annotated[int | None, typer.Option(help="Calls in flight [50].")] = None,
-    seed: Annotated[int | None, typer.Option(help="The run's seed [0].")] = None,
-    prompts: Annotated[
-        Path | None, typer.Option(help="Folder whose prompt files replace the built-in ones.")
-    ] = None,
-    base_url: Annotated[
-        list[str] | None, typer.Option(help="Endpoint URL. Never with a key in it.")
-    ] = None,
-    temperature: Annotated[float | None, typer.Option(help="The judge's temperature.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="The judge's longest reply.")] = None,
-    provider_option: Annotated[
-        list[str] | None, typer.Option(help="PROVIDER.NAME=VALUE for a provider. Repeatable.")
-    ] = None,
-    batch: Annotated[
-        bool | None, typer.Option("--batch/--no-batch", help="Use the vendor's batch API.")
-    ] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask again what was refused or cut before.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before paying.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="JSON lines; the last is the result.")] = False,
+    price: option.Price = None,
+    concurrency: option.Concurrency = None,
+    seed: option.Seed = None,
+    prompts: option.Prompts = None,
+    base_url: option.BaseUrl = None,
+    temperature: option.JudgeTemperature = None,
+    max_tokens: option.JudgeMaxTokens = None,
+    provider_option: option.ProviderOption = None,
+    batch: option.Batch = None,
+    retry_failed: option.RetryFailed = False,
+    yes: option.Yes = False,
+    json: option.Json = False,
 ) -> int:  # fmt: skip
     """Compare systems student by student; with a judge, the same command again resumes."""
     given = locals().copy()

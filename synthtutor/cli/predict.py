@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from synthtutor.cli import run_options as option
+
 __all__ = ["RECIPE", "predict", "predicted"]
 
 RECIPE = "synthtutor.evaluation.predict:PREDICTION"
@@ -50,37 +52,23 @@ def predict(
         bool, typer.Option("--timed", help="One tutor call at a time: its seconds are its own.")
     ] = False,
     n: Annotated[int | None, typer.Option("-n", help="Only the first so many.")] = None,
-    budget: Annotated[float | None, typer.Option(help="US dollars that may be spent.")] = None,
-    price: Annotated[
-        list[str] | None, typer.Option(help="provider/model=IN/OUT, dollars per million tokens.")
-    ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(help="Calls in flight [50].")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="The run's seed [0].")] = None,
-    prompts: Annotated[
-        Path | None, typer.Option(help="Folder whose prompt files replace the built-in ones.")
-    ] = None,
-    base_url: Annotated[
-        list[str] | None, typer.Option(help="Endpoint URL. Never with a key in it.")
-    ] = None,
+    budget: option.Budget = None,
+    price: option.Price = None,
+    concurrency: option.Concurrency = None,
+    seed: option.Seed = None,
+    prompts: option.Prompts = None,
+    base_url: option.BaseUrl = None,
     temperature: Annotated[
         list[str] | None, typer.Option(help="ROLE=VALUE: sampling temperature. Repeatable.")
     ] = None,
     max_tokens: Annotated[
         list[str] | None, typer.Option(help="ROLE=COUNT: longest reply in tokens. Repeatable.")
     ] = None,
-    provider_option: Annotated[
-        list[str] | None, typer.Option(help="PROVIDER.NAME=VALUE for a provider. Repeatable.")
-    ] = None,
-    batch: Annotated[
-        bool | None, typer.Option("--batch/--no-batch", help="Use the vendor's batch API.")
-    ] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask again what was refused or cut before.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before paying.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="JSON lines; the last is the result.")] = False,
+    provider_option: option.ProviderOption = None,
+    batch: option.Batch = None,
+    retry_failed: option.RetryFailed = False,
+    yes: option.Yes = False,
+    json: option.Json = False,
 ) -> int:  # fmt: skip
     """Ask a tutor for its next turn in each conversation; the same command again resumes."""
     return predicted(locals().copy(), out, run)
@@ -95,6 +83,7 @@ def predicted(given: Mapping[str, Any], out: Path, run: Path | None) -> int:
     from synthtutor.cli.running import execute
     from synthtutor.evaluation.predict import latency, predictions
     from synthtutor.export.lines import encode, write_lines
+    from synthtutor.outputs import finished
 
     _refuse(given["test"], out)
     models = _models(given["model"], given.get("adapter"))
@@ -117,15 +106,18 @@ def predicted(given: Mapping[str, Any], out: Path, run: Path | None) -> int:
         return code
     with journal_of(folder) as reading:
         found = list(predictions(reading))
+        failed = sum(1 for _ in finished(reading, ("failed",)))
     write_lines((encode(row, name=row["id"]) for row in found), out)
     times = latency([row["seconds"] for row in found if row["seconds"] is not None])
     lacking = sum(row["reply"] is None for row in found)
     result = {"event": "predictions", "file": str(out), "conversations": len(found)}
     if given.get("json"):
-        result |= {"without_reply": lacking, "latency": times}
+        result |= {"without_reply": lacking, "failed": failed, "latency": times}
         typer.echo(orjson.dumps(result).decode())
     else:
         _say(found, lacking, times, out)
+        if failed:
+            typer.echo(f"{failed} more failed and are not in the file: --retry-failed asks again")
     return code
 
 
@@ -187,11 +179,13 @@ def _options(given: Mapping[str, Any]) -> list[str]:
 
 def _refuse(test: Path, out: Path) -> None:
     from synthtutor.errors import ConfigError
+    from synthtutor.export.destination import refuse_own
 
     if not test.is_file():
         raise ConfigError(f"{test}: there is no such file")
     if out.resolve() == test.resolve():
         raise ConfigError(f"{out}: is the test file; write the replies to another")
+    refuse_own(out)
     if not out.parent.is_dir():
         raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
 

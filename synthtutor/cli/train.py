@@ -224,10 +224,10 @@ def _trained(task: Task, given: Mapping[str, Any]) -> int:
     model, said = _model(task, preset, given["model"]), option.overrides(given)
     settings = preset.resolved(said) if preset else settings_of(said, source="settings")
     _needed()
-    if given["push_to_hub"]:
-        from synthtutor.training.hub import check_token
+    if given["push_to_hub"] and is_main():
+        from synthtutor.training.hub import check_access
 
-        check_token()
+        check_access(given["push_to_hub"])
     job = prepare(
         task,
         given["data"],
@@ -278,7 +278,10 @@ def _tell(result: Mapping[str, Any], out: Path, json: bool) -> None:
         return
     loss = result["held_out_loss"]
     if loss["before"] is not None:
-        typer.echo(f"validation loss {loss['before']:.3f} before, {loss['best']:.3f} at its best")
+        worse = "" if loss["best"] < loss["before"] else ": training has not lowered it"
+        typer.echo(
+            f"validation loss {loss['before']:.3f} before, {loss['best']:.3f} at its best{worse}"
+        )
     if "grades" in result:
         grades, majority = result["grades"], result["majority_class"]["grades"]
         typer.echo(

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
 from synthtutor.criteria import Frozen
 from synthtutor.errors import ConfigError
+from synthtutor.yaml_text import read_yaml, said
 
 __all__ = ["TARA", "Goal", "Reached", "load_goals", "reached"]
 
@@ -57,18 +57,13 @@ class Reached:
 
 def load_goals(path: Path = TARA) -> tuple[Goal, ...]:
     """The goals of a YAML file. Raises ConfigError naming the file, the field and what is wrong."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from None
+    data = read_yaml(path)
     try:
         return _Goals.model_validate(data).goals
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "goals"
-        raise ConfigError(f"{path}: {where}: {first['msg']}") from None
+        raise ConfigError(f"{path}: {where}: {said(first)}") from None
 
 
 def reached(goals: Sequence[Goal], evaluation: Mapping[str, Any]) -> list[Reached]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 import orjson
@@ -59,6 +59,7 @@ CHOICES = {
 }
 # One lock for each run: a run has a loop of its own.
 _LOCKS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+T = TypeVar("T")
 Source = Literal["given", "readability", "model", "unknown"]
 
 
@@ -205,8 +206,8 @@ async def _grade(session: Session, row: Conversation) -> tuple[int | None, Sourc
                 problem=row.problem,
                 transcript=row.transcript,
             )
-        except InvalidOutput:
-            return None, "unknown"
+        except (InvalidOutput, Rejected) as error:
+            return _nothing_said(error, (None, "unknown"))
         return found.grade, "model"
     said = row.of("user")
     if how == "readability" and len(words(prose(said))) >= _FEW_WORDS:
@@ -214,6 +215,13 @@ async def _grade(session: Session, row: Conversation) -> tuple[int | None, Sourc
         if level is not None:
             return min(12, max(0, round(level))), "readability"
     return None, "unknown"
+
+
+def _nothing_said(error: Exception, instead: T) -> T:
+    """What stands for an answer that was not given; raises where the model would decline every one."""
+    if isinstance(error, Rejected) and error.reason == "model":
+        raise error
+    return instead
 
 
 async def _context(session: Session, row: Conversation) -> str:
@@ -235,8 +243,8 @@ async def _context(session: Session, row: Conversation) -> str:
                 since=0,
                 before="",
             )
-    except InvalidOutput:
-        return ""  # no belief with sound evidence: the tutor is told nothing
+    except (InvalidOutput, Rejected) as error:
+        return _nothing_said(error, "")  # no belief with sound evidence: the tutor is told nothing
     return belief.model_dump_json()
 
 

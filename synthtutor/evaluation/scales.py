@@ -59,11 +59,12 @@ class Scale(Frozen):
     def level(self, said: object) -> int | None:
         """A level that a judge gave; None for what is none of this scale's."""
         entry = said.get("level") if isinstance(said, Mapping) else said
-        if isinstance(entry, str) and entry.strip().isdigit():
+        if isinstance(entry, str) and entry.strip().isdecimal():
             entry = int(entry)
-        if isinstance(entry, bool) or not isinstance(entry, int | float) or entry != int(entry):
+        if isinstance(entry, bool) or not isinstance(entry, int | float):
             return None
-        return int(entry) if self.low <= entry <= self.high else None
+        # In this order: NaN and infinity, which JSON can be read to hold, are on no scale.
+        return int(entry) if self.low <= entry <= self.high and entry == int(entry) else None
 
 
 class GradedPack(Frozen):

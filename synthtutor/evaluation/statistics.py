@@ -143,7 +143,7 @@ def wilcoxon(first: Sequence[float], second: Sequence[float]) -> Wilcoxon:
 def friedman(systems: Sequence[Sequence[float]]) -> tuple[float, float] | None:
     """Friedman's (1937) chi-square and p of three systems or more; None where nothing differs."""
     numpy, stats = _scipy()
-    table = numpy.asarray(systems, float)
+    table = numpy.round(numpy.asarray(systems, float), 9)  # as differences are, or ties are lost
     if (table == table[0]).all():
         return None
     found = stats.friedmanchisquare(*table)

@@ -49,6 +49,9 @@ def _finding(
             f"{effect}). That is no proof that they are equal: the interval says what is still "
             "possible."
         )
+    if found.d_z is None:
+        word = "higher" if found.difference > 0 else "lower"
+        return f"On {score}, {second} scores {word} than {first} ({means}; {tested}): {effect}."
     if found.difference == 0 or not clear:
         return (
             f"On {score}, the rank test finds a difference between {second} and {first} ({means}; "
@@ -56,7 +59,6 @@ def _finding(
             "open."
         )
     word = "higher" if found.difference > 0 else "lower"
-    assert found.d_z is not None  # noqa: S101  # clear only where there is one
     return (
         f"On {score}, {second} scores {word} than {first} ({means}; {tested}). "
         f"The effect is {size(found.d_z)} ({effect})."

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from synthtutor.errors import ConfigError
 from synthtutor.training.devices import Device
+from synthtutor.training.distributed import checked, processes
 from synthtutor.training.settings import Settings
 
 __all__ = ["CHECKPOINTS", "trainer_arguments"]
@@ -24,6 +24,7 @@ def trainer_arguments(
     Raises ConfigError where a setting needs a package that is not installed.
     """
     _installed(settings)
+    checked(settings)
     return {
         "output_dir": str(out / CHECKPOINTS),
         "num_train_epochs": settings.epochs,
@@ -41,6 +42,8 @@ def trainer_arguments(
         "report_to": list(settings.report_to) or "none",
         "disable_tqdm": True,
         **_precision(settings, device),
+        # Or the patience that is used up already would be forgotten.
+        "restore_callback_states_from_checkpoint": resuming,
         **_looks(settings, evaluates=evaluates, resuming=resuming),
         **_distribution(settings, device),
     }
@@ -87,7 +90,7 @@ def _distribution(settings: Settings, device: Device) -> dict[str, Any]:
         given["deepspeed"] = settings.deepspeed
     if settings.fsdp:
         given |= {"fsdp": True, "fsdp_config": settings.fsdp}
-    if device.kind == "cpu" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if device.kind == "cpu" and processes() > 1:
         given["ddp_backend"] = "gloo"
     return given
 
@@ -101,7 +104,3 @@ def _installed(settings: Settings) -> None:
     for package, who in needed.items():
         if find_spec(package) is None:
             raise ConfigError(f"{who} needs {package}: pip install {package}")
-    for name in ("deepspeed", "fsdp"):
-        file = getattr(settings, name)
-        if file and not Path(file).is_file():
-            raise ConfigError(f"{name}: {file}: there is no such file")

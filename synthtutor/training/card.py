@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from synthtutor.export.destination import replacing
+from synthtutor.training.hub import on_hub
 
 if TYPE_CHECKING:
     from synthtutor.training.job import Job
@@ -50,7 +51,8 @@ def write_card(job: Job, result: Mapping[str, Any]) -> None:
 def _card(job: Job, result: Mapping[str, Any]) -> str:
     known = lineage(job)
     head = {
-        "base_model": job.model,
+        # The hub refuses a card whose base is no name of its own.
+        **({"base_model": job.model} if on_hub(job.model) else {}),
         "library_name": "peft" if job.settings.lora_rank else "transformers",
         "tags": ["synthtutor", job.task, "education"],
     }
@@ -92,6 +94,7 @@ def _measured(result: Mapping[str, Any]) -> list[str]:
     if loss["before"] is not None:
         lines.append(
             f"- validation loss: {loss['before']:.3f} before, {loss['best']:.3f} at its best"
+            + ("" if loss["best"] < loss["before"] else ": training has not lowered it")
         )
     lines += [
         f"- test {name}: {value:.4g}"

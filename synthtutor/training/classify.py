@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from synthtutor.export.destination import replacing
 from synthtutor.training.arguments import trainer_arguments
 from synthtutor.training.data import Example
 from synthtutor.training.devices import device_for
+from synthtutor.training.distributed import refusals_told
 from synthtutor.training.embedded import checkpoint_of
 from synthtutor.training.fitting import Result, callbacks_for, fit
 from synthtutor.training.grades import graded
@@ -31,7 +33,7 @@ def train_classify(job: Job) -> Result:
 
     PEFT does not save what the labels are called, so ``labels.json`` does.
     """
-    with quiet():
+    with quiet(), refusals_told(job.settings):
         return _classified(job)
 
 
@@ -47,8 +49,8 @@ def _classified(job: Job) -> Result:
             return {}
         found = trained.predict(held)
         guessed = found.predictions.argmax(-1).tolist()
-        counts = Counter(example.row["label"] for example in job.division.train)
-        often = str(counts.most_common(1)[0][0])
+        counts = Counter(str(example.row["label"]) for example in job.division.train)
+        often = counts.most_common(1)[0][0]
         return {
             "labels": labels,
             "grades": graded(held["label"], guessed, labels),
@@ -110,9 +112,9 @@ def labels_of(examples: Sequence[Example], settings: Settings) -> list[str]:
 
     Raises ConfigError where there is only one, or another number of them than ``settings.labels``.
     """
-    found = {example.row["label"] for example in examples}
-    numbers = all(isinstance(label, int) for label in found)
-    labels = [str(label) for label in sorted(found, key=None if numbers else str)]
+    found = {str(example.row["label"]) for example in examples}  # 1 and "1" are the same
+    numbers = all(re.fullmatch(r"-?[0-9]+", label) for label in found)
+    labels = sorted(found, key=int if numbers else None)
     if len(labels) < 2:
         raise ConfigError(
             f"label: all rows have the same one, {labels[0]!r}: nothing to tell apart"

@@ -15,6 +15,7 @@ from synthtutor.errors import ConfigError
 from synthtutor.export.destination import replacing
 from synthtutor.training.arguments import CHECKPOINTS
 from synthtutor.training.data import read_examples
+from synthtutor.training.distributed import processes
 from synthtutor.training.settings import Settings, Task
 from synthtutor.training.splits import (
     Division,
@@ -27,7 +28,7 @@ from synthtutor.training.splits import (
 __all__ = ["Job", "is_main", "last_checkpoint", "prepare"]
 
 RECORD = "training.json"
-_MAY_CHANGE = ("report_to", "deepspeed", "fsdp", "device", "keep", "log_every")
+_MAY_CHANGE = ("report_to", "device", "keep", "log_every")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def prepare(
         "splits": division.record["digests"],
         "settings": settings.model_dump(mode="json"),
         "preset": preset,
+        "processes": processes(),
     }
     checkpoint = None
     if resume:
@@ -142,6 +144,12 @@ def _resumed(out: Path, record: Mapping[str, Any]) -> Path | None:
         if name not in _MAY_CHANGE and before["settings"].get(name) != value:
             was = before["settings"].get(name)
             raise ConfigError(f"{out}: cannot be resumed with {name} {value!r}: it was {was!r}")
+    started = before.get("processes", 1)
+    if started != record["processes"]:
+        raise ConfigError(
+            f"{out}: cannot be resumed with {record['processes']} processes: it began with {started}, "
+            "and a step of it takes the rows of all"
+        )
     found = last_checkpoint(out)
     if is_main():
         for folder in (out / CHECKPOINTS).glob("checkpoint-*"):

@@ -9,7 +9,7 @@ with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import TemplateError
 
@@ -17,31 +17,43 @@ from synthtutor.errors import ConfigError
 from synthtutor.export.tagged import tutor_spans as tutor_spans_of_tags
 from synthtutor.training.data import Example, messages_of
 
-__all__ = ["IGNORED", "encode", "encode_all", "tutor_spans"]
+__all__ = ["IGNORED", "Shortened", "encode", "encode_all", "tutor_spans"]
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
 Render = Callable[[Sequence[Mapping[str, Any]], bool], str]
 
 
+class Shortened(NamedTuple):
+    """Rows longer than ``max_length``: ``left_out`` has no tutor's token within it, ``cut`` has some."""
+
+    left_out: int
+    cut: int
+
+
 def encode_all(
     examples: Sequence[Example], tokenizer: Any, max_length: int
-) -> tuple[list[dict[str, list[int]]], int]:
-    """Every row encoded, and how many were left out since no tutor's token came within the length.
+) -> tuple[list[dict[str, list[int]]], Shortened]:
+    """Every row encoded, and how many are longer than that.
 
     Raises ConfigError, naming the row, where the template cannot render it.
     """
-    rows = []
+    learned, left_out, cut = [], 0, 0
     for example in examples:
         try:
-            rows.append(encode(example.row, tokenizer, max_length))
+            row = encode(example.row, tokenizer)
         except ConfigError as error:
             raise ConfigError(f"{example.where}: {error}") from None
-    learned = [row for row in rows if any(label != IGNORED for label in row["labels"])]
-    return learned, len(rows) - len(learned)
+        short = {name: tokens[:max_length] for name, tokens in row.items()}
+        if any(label != IGNORED for label in short["labels"]):
+            learned.append(short)
+            cut += len(row["labels"]) > max_length
+        else:
+            left_out += 1
+    return learned, Shortened(left_out, cut)
 
 
-def encode(row: Mapping[str, Any], tokenizer: Any, max_length: int) -> dict[str, list[int]]:
-    """``input_ids`` and ``labels`` of a row, cut at ``max_length`` tokens."""
+def encode(row: Mapping[str, Any], tokenizer: Any) -> dict[str, list[int]]:
+    """``input_ids`` and ``labels`` of a whole row."""
     if "text" in row:
         # Nothing in the text says that it is over; the model must learn to stop all the same.
         text, spans = row["text"], tutor_spans_of_tags(row["text"])
@@ -64,8 +76,7 @@ def encode(row: Mapping[str, Any], tokenizer: Any, max_length: int) -> dict[str,
         text, spans = tutor_spans(messages, render)
     tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     ids = list(tokens["input_ids"])
-    labels = list(_labels(ids, tokens["offset_mapping"], spans))
-    return {"input_ids": ids[:max_length], "labels": labels[:max_length]}
+    return {"input_ids": ids, "labels": list(_labels(ids, tokens["offset_mapping"], spans))}
 
 
 def tutor_spans(

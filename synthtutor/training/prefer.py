@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from synthtutor.errors import ConfigError
 from synthtutor.training.arguments import trainer_arguments
 from synthtutor.training.data import Example
 from synthtutor.training.devices import device_for
+from synthtutor.training.distributed import refusals_told
 from synthtutor.training.embedded import checkpoint_of
 from synthtutor.training.fitting import Result, callbacks_for, fit
 from synthtutor.training.job import Job
@@ -23,9 +25,10 @@ def train_prefer(job: Job) -> Result:
     The margin is that of DPO's implicit rewards: beta times how much more likely a reply has become
     than it was to the model before (Rafailov et al. 2023, "Direct Preference Optimization").
     """
-    with quiet():
+    with quiet(), refusals_told(job.settings):
         trainer, tokenizer, test = prefer_trainer(job)
-        return fit(trainer, job, tokenizer, test=test, notes={}, after=_margins)
+        notes = {"rows_left_out": _left_out(trainer, job)}
+        return fit(trainer, job, tokenizer, test=test, notes=notes, after=_margins)
 
 
 def prefer_trainer(job: Job) -> tuple[Any, Any, Any]:
@@ -60,6 +63,22 @@ def prefer_trainer(job: Job) -> tuple[Any, Any, Any]:
     return trainer, tokenizer, sides["test"]
 
 
+def _left_out(trainer: Any, job: Job) -> dict[str, int]:
+    """How many pairs TRL has left out, since their prompts alone fill the length, by side.
+
+    Raises ConfigError where no pair is left of a side that there was.
+    """
+    sides = {"train": trainer.train_dataset, "validation": trainer.eval_dataset}
+    there = {name: rows for name, rows in sides.items() if rows is not None}
+    for name, rows in there.items():
+        if not len(rows):
+            raise ConfigError(
+                f"{job.data}: every prompt for {name} alone fills max_length "
+                f"{job.settings.max_length}: give a greater --max-length"
+            )
+    return {name: len(getattr(job.division, name)) - len(rows) for name, rows in there.items()}
+
+
 def _pairs(examples: Sequence[Example]) -> Any:
     from datasets import Dataset
 
@@ -81,9 +100,10 @@ def _plain(side: Any) -> Any:
 
 def _margins(trainer: Any) -> dict[str, Any]:
     """The margins on the validation rows: before, and of the weights that were kept."""
-    looks = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
-    if not looks:
+    seen = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
+    trained = [entry for entry in seen if entry["step"]]
+    if not trained:
         return {}
-    best = min(looks, key=lambda entry: entry["eval_loss"])
+    best = min(trained, key=lambda entry: entry["eval_loss"])
     name = "eval_rewards/margins"
-    return {"held_out_margin": {"before": looks[0][name], "best": best[name]}}
+    return {"held_out_margin": {"before": seen[0][name], "best": best[name]}}

@@ -8,10 +8,11 @@ from typing import Any
 from synthtutor.errors import ConfigError
 from synthtutor.training.arguments import trainer_arguments
 from synthtutor.training.devices import device_for
+from synthtutor.training.distributed import refusals_told
 from synthtutor.training.embedded import checkpoint_of
 from synthtutor.training.fitting import Result, callbacks_for, fit
 from synthtutor.training.job import Job
-from synthtutor.training.masking import encode_all
+from synthtutor.training.masking import Shortened, encode_all
 from synthtutor.training.models import adapter_for, causal_model, loaded_tokenizer, resize, seeded
 from synthtutor.training.quiet import quiet
 
@@ -20,22 +21,26 @@ __all__ = ["sft_trainer", "train_sft"]
 
 def train_sft(job: Job) -> Result:
     """Train a tutor; what ``metrics.json`` says. Raises ConfigError for data that cannot be learned."""
-    with quiet():
-        trainer, tokenizer, test, left_out = sft_trainer(job)
-        return fit(trainer, job, tokenizer, test=test, notes={"rows_left_out": left_out})
+    with quiet(), refusals_told(job.settings):
+        trainer, tokenizer, test, shortened = sft_trainer(job)
+        notes = {
+            "rows_left_out": {side: found.left_out for side, found in shortened.items()},
+            "rows_cut": {side: found.cut for side, found in shortened.items()},
+        }
+        return fit(trainer, job, tokenizer, test=test, notes=notes)
 
 
-def sft_trainer(job: Job) -> tuple[Any, Any, Any, dict[str, int]]:
-    """The trainer, its tokenizer, the test rows (None where none), and rows left out by side."""
+def sft_trainer(job: Job) -> tuple[Any, Any, Any, dict[str, Shortened]]:
+    """The trainer, its tokenizer, the test rows (None where none), and by side the rows too long."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
     settings, device = job.settings, device_for(job.settings)
     checkpoint = checkpoint_of(job.model)
     tokenizer, new = loaded_tokenizer(checkpoint, settings)
-    sides, left_out = {}, {}
+    sides, shortened = {}, {}
     for name in ("train", "validation", "test"):
-        rows, left_out[name] = encode_all(
+        rows, shortened[name] = encode_all(
             getattr(job.division, name), tokenizer, settings.max_length
         )
         sides[name] = Dataset.from_list(rows) if rows else None
@@ -73,7 +78,7 @@ def sft_trainer(job: Job) -> tuple[Any, Any, Any, dict[str, int]]:
     if new and settings.lora_rank:
         _save_trained_rows_only(trainer.model)
         _let_trl_read_the_head(trainer.model)
-    return trainer, tokenizer, sides["test"], left_out
+    return trainer, tokenizer, sides["test"], shortened
 
 
 def _save_trained_rows_only(model: Any) -> None:

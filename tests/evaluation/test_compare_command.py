@@ -13,7 +13,7 @@ pytest.importorskip("scipy")
 
 from synthtutor.evaluation.compare import PUBLISHED, System, compare
 from synthtutor.evaluation.report import comparison_page
-from synthtutor.evaluation.statistics import Paired, Wilcoxon
+from synthtutor.evaluation.statistics import Paired, Wilcoxon, paired
 from synthtutor.evaluation.verdicts import verdict
 from synthtutor.testing.server import OpenAIServer
 from tests.evaluation.systems import judge_reading_levels, replied, write
@@ -209,6 +209,14 @@ def test_a_verdict_says_what_the_figures_do(
     opposite = "lower" if difference > 0 else "higher"
     assert f"scores {opposite}" not in found
     assert "not normal" not in found
+
+
+def test_the_same_difference_for_everybody_is_told_as_one_and_not_called_open() -> None:
+    found = paired([1, 2, 3, 4, 5, 6], [2, 3, 4, 5, 6, 7], resamples=50)
+    told = verdict("x", "A", "B", found, found.wilcoxon.p)
+    assert "B scores higher than A (4.50 against 3.50; W = 0.00, p = .031)" in told
+    assert "the same difference, +1.00, for everybody; d is not defined" in told
+    assert "open" not in told
 
 
 def test_a_verdict_points_to_the_rank_test_where_differences_are_not_normal() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,9 @@ def test_what_is_no_level_of_the_scale_is_no_answer(tmp_path: Path) -> None:
         ({"level": 0}, None),
         ({"level": 2.5}, None),
         ({"level": True}, None),
+        ({"level": math.nan}, None),
+        ({"level": math.inf}, None),
+        ({"level": "²"}, None),
         ({}, None),
         ("warm", None),
     ]:

@@ -107,6 +107,12 @@ def test_rounding_first_base_has_the_friedman_statistic_of_the_book() -> None:
     assert friedman([[1, 2], [1, 2], [1, 2]]) is None
 
 
+def test_scores_that_are_equal_but_for_their_last_bits_are_ties() -> None:
+    thirds = [sum([0.1] * 3), 0.3, 0.3, 0.3]
+    assert thirds[0] != thirds[1]
+    assert friedman([thirds, [0.3] * 4, [0.3] * 4]) is None
+
+
 def test_p_values_are_corrected_step_by_step() -> None:
     found = holm({"a": 0.01, "b": 0.04, "c": None, "d": 0.03, "e": 0.005})
     assert found == {

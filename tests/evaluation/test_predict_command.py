@@ -192,6 +192,29 @@ def test_a_refused_conversation_has_no_reply_and_says_why(say: Say, tmp_path: Pa
     assert "rejected (content)" in refused["fault"]
 
 
+@pytest.mark.parametrize("words", [("--grade", "model"), ("--context", "reasoner")])
+def test_a_grader_or_reasoner_that_refuses_does_not_take_the_reply_away(
+    say: Say, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    rows = [conversation(n, grade=None) for n in range(3)]
+
+    def behaviour(body: dict[str, Any]) -> Reply:
+        if "response_format" in body and "Try 1" in str(body["messages"]):
+            return Reply.failure(400, "blocked", code="content_filter")
+        return Reply('{"grade": 4}') if "response_format" in body else tutor(body)
+
+    path = write(tmp_path / "test.jsonl", rows)
+    with serving(OpenAIServer(behaviour)) as server:
+        given = ("predict", "-m", MODEL, "--test", path, "-o", "r.jsonl", *words, "--json")
+        code, out, _ = say(*given, "--base-url", server.base_url)
+    assert code == 0
+    found = lines(tmp_path / "r.jsonl")
+    assert [row["id"] for row in found] == ["c0", "c1", "c2"]
+    assert all(row["reply"] for row in found)
+    assert (found[1]["grade_source"], found[1]["context"]) == ("unknown", "")
+    assert orjson.loads(out.splitlines()[-1])["failed"] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

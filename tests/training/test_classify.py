@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from synthtutor.errors import ConfigError
+from synthtutor.training.classify import labels_of
+from synthtutor.training.data import Example
 from synthtutor.training.merge import adapted, merge
 from synthtutor.training.quiet import quiet
+from synthtutor.training.settings import Settings
 from tests.training.jobs import job, train
 from tests.training.rows import grade, write_rows
 
@@ -119,3 +122,10 @@ def test_gemma_3n_gets_a_head() -> None:
             )
         )
         assert model(torch.tensor([[3, 4, 5]])).logits.shape == (1, 6)
+
+
+def test_a_label_is_the_same_as_a_number_and_as_a_text() -> None:
+    rows = [Example({"input": "x", "label": label}, "") for label in (10, "10", 2, "2", "-1")]
+    assert labels_of(rows, Settings()) == ["-1", "2", "10"]
+    words = [Example({"input": "x", "label": label}, "") for label in ("right", 1, True)]
+    assert labels_of(words, Settings()) == ["1", "True", "right"]

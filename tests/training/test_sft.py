@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 
 from synthtutor.errors import ConfigError
-from synthtutor.training.masking import IGNORED
+from synthtutor.training.masking import IGNORED, encode
 from synthtutor.training.merge import adapted, merge
 from synthtutor.training.quiet import quiet
 from synthtutor.training.sft import sft_trainer
@@ -105,6 +107,17 @@ def test_packing_trains_and_keeps_the_rows_apart(tiny: Path, tmp_path: Path) -> 
             assert torch.allclose(packed[start:end], alone, atol=1e-4)
 
 
+def test_packing_changes_nothing_of_what_is_learned(tiny: Path, tmp_path: Path) -> None:
+    prepared = job("sft", tiny, tmp_path, packing=True, max_length=480)
+    with quiet():
+        trainer, tokenizer, _, _ = sft_trainer(prepared)
+    packed: list[int] = []
+    for batch in trainer.get_train_dataloader():
+        packed += batch["labels"][batch["labels"] != IGNORED].tolist()
+    alone = [encode(example.row, tokenizer)["labels"] for example in prepared.division.train]
+    assert sorted(packed) == sorted(label for row in alone for label in row if label != IGNORED)
+
+
 def test_packing_lowers_the_loss(tiny: Path, tmp_path: Path) -> None:
     result = train(job("sft", tiny, tmp_path, packing=True, epochs=8, max_length=480))
     assert result["held_out_loss"]["best"] < result["held_out_loss"]["before"] - 0.3
@@ -175,21 +188,61 @@ def test_the_best_weights_are_kept_and_not_the_last(
         assert trainer.evaluate()["eval_loss"] == pytest.approx(min(seen), abs=1e-3)
 
 
+def test_the_best_weights_are_kept_also_where_they_come_between_two_savings(
+    tiny: Path, tmp_path: Path, unlike: Path
+) -> None:
+    looks: dict[str, Any] = {"eval_every": 4, "save_every": 24, "keep": 1}
+    result = train(job("sft", tiny, tmp_path, evaluation=unlike, max_steps=24, **looks))
+    seen = [loss for step, loss in losses(result, "eval_loss") if step]
+    assert min(seen) != seen[-1]  # or the test would show nothing
+    assert result["held_out_loss"]["best"] == min(seen)
+    with quiet():
+        trainer, _, _, _ = sft_trainer(job("sft", tiny, tmp_path, out="again", evaluation=unlike))
+        trainer.model.load_adapter(str(tmp_path / "out"), "default")
+        assert trainer.evaluate()["eval_loss"] == pytest.approx(min(seen), abs=1e-3)
+
+
+def test_a_training_that_only_made_it_worse_does_not_claim_the_loss_before_it(
+    tiny: Path, tmp_path: Path, unlike: Path
+) -> None:
+    looks: dict[str, Any] = {"eval_every": 15, "save_every": 15, "learning_rate": 0.05}
+    result = train(job("sft", tiny, tmp_path, evaluation=unlike, max_steps=30, **looks))
+    loss = result["held_out_loss"]
+    assert loss["best"] == min(found for step, found in losses(result, "eval_loss") if step)
+    assert loss["best"] > loss["before"] + 0.05
+    assert "training has not lowered it" in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_tensorboard_is_written_when_asked(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tensorboard")
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
-    train(job("sft", tiny, tmp_path, report_to=("tensorboard",), max_steps=2))
-    assert list((tmp_path / "board").glob("events.*"))
+    result = train(job("sft", tiny, tmp_path, report_to=("tensorboard",), max_steps=4))
+    reading = import_module("tensorboard.backend.event_processing.event_accumulator")
+    board = reading.EventAccumulator(str(tmp_path / "board"))
+    board.Reload()
+    for tag, name in (("train/loss", "loss"), ("eval/loss", "eval_loss")):
+        written = [(event.step, event.value) for event in board.Scalars(tag)]
+        assert [step for step, _ in written] == [step for step, _ in losses(result, name)]
+        assert [loss for _, loss in written] == pytest.approx(
+            [loss for _, loss in losses(result, name)], rel=1e-5
+        )
 
 
 def test_what_is_not_installed_is_told_before_training(tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="report_to wandb needs wandb: pip install wandb"):
-        train(job("sft", tiny, tmp_path, report_to=("wandb",)))
     (tmp_path / "zero.json").write_text("{}")
-    with pytest.raises(ConfigError, match="deepspeed needs deepspeed: pip install deepspeed"):
-        train(job("sft", tiny, tmp_path, deepspeed=str(tmp_path / "zero.json")))
+    given: dict[str, dict[str, Any]] = {
+        "report_to wandb needs wandb: pip install wandb": {"report_to": ("wandb",)},
+        "deepspeed needs deepspeed: pip install deepspeed": {
+            "deepspeed": str(tmp_path / "zero.json")
+        },
+    }
+    for said, settings in given.items():
+        if find_spec(said.rpartition(" ")[2]) is None:
+            with pytest.raises(ConfigError, match=said):
+                train(job("sft", tiny, tmp_path, **settings))
+            assert not (tmp_path / "out" / "checkpoints").exists()
 
 
 def test_a_model_that_there_is_not_is_told(tmp_path: Path) -> None:

@@ -24,3 +24,7 @@ def test_both_ways_are_measured_in_one_run() -> None:
     assert set(found["median"]) == {"ours", "bare"}
     for which in ("ours", "bare"):
         assert found["median"][which]["tokens_per_second"] > 0
+    assert set(found["ours_by_bare"]) == {
+        *("tokens_per_second", "cpu_seconds_per_step", "memory_gib")
+    }
+    assert (found["layers"], found["hidden"], found["rounds"]) == (2, 128, 1)

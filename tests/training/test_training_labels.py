@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_the_labels_are_those_that_marks_in_the_template_give(number: int, token
         return_dict=True,
         return_assistant_tokens_mask=True,
     )
-    row = encode({"messages": messages}, tokenizer, 512)
+    row = encode({"messages": messages}, tokenizer)
     assert row["input_ids"] == marked["input_ids"]
     assert sum(marked["assistant_masks"]) > 10
     assert row["labels"] == [
@@ -66,7 +67,7 @@ def test_the_labels_are_those_that_marks_in_the_template_give(number: int, token
 
 
 def test_each_learned_token_is_the_one_to_predict(tokenizer: Any) -> None:
-    row = encode(conversation(1), tokenizer, 512)
+    row = encode(conversation(1), tokenizer)
     assert all(
         label in (IGNORED, token)
         for token, label in zip(row["input_ids"], row["labels"], strict=True)
@@ -75,25 +76,25 @@ def test_each_learned_token_is_the_one_to_predict(tokenizer: Any) -> None:
 
 def test_the_end_of_the_turn_is_learned_and_its_beginning_is_not(tokenizer: Any) -> None:
     said = [m["content"] for m in conversation(1)["messages"] if m["role"] == "assistant"]
-    text = learned(encode(conversation(1), tokenizer, 512), tokenizer)
+    text = learned(encode(conversation(1), tokenizer), tokenizer)
     assert text == "".join(f"{words}<|im_end|>" for words in said)
 
 
 def test_a_turn_of_weight_0_has_no_labels(tokenizer: Any) -> None:
     row = conversation(1)
     row["messages"][2]["weight"] = 0
-    assert learned(encode(row, tokenizer, 512), tokenizer) == (
+    assert learned(encode(row, tokenizer), tokenizer) == (
         row["messages"][4]["content"] + "<|im_end|>"
     )
 
 
 def test_of_an_instruction_row_the_output_is_learned(tokenizer: Any) -> None:
     row = {"instruction": "Be kind.", "input": "Why?", "output": "What is half of six?"}
-    assert learned(encode(row, tokenizer, 512), tokenizer) == "What is half of six?<|im_end|>"
+    assert learned(encode(row, tokenizer), tokenizer) == "What is half of six?<|im_end|>"
 
 
 def test_of_tagged_text_the_tutors_words_and_an_end_are_learned(tokenizer: Any) -> None:
-    row = encode({"text": TAGGED}, tokenizer, 512)
+    row = encode({"text": TAGGED}, tokenizer)
     assert learned(row, tokenizer) == "You kept at it. Which step felt odd?<|im_end|>"
     ids = tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS))
     assert len(set(ids)) == 14
@@ -105,12 +106,34 @@ def test_text_without_a_tutor_is_told(tokenizer: Any) -> None:
         encode_all([Example({"text": "Only words."}, "here, line 3")], tokenizer, 512)
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Écoute : café ½ × 3 → ?",
+        "👩‍🏫 شو رأيك؟ 学生",
+        "e\u0301 in two parts",
+        " spaces around  ",
+        "नमस्ते\n\n**नमस्ते**",
+        "\u200bnothing before",
+    ],
+)
+def test_every_character_of_the_tutors_is_learned_whatever_its_script(
+    reply: str, tokenizer: Any
+) -> None:
+    said = [{"role": "user", "content": "学生 👩‍🏫"}, {"role": "assistant", "content": reply}] * 2
+    text = learned(encode({"messages": said}, tokenizer), tokenizer)
+    assert normalize("NFC", text) == normalize("NFC", f"{reply}<|im_end|>" * 2)
+
+
 def test_a_row_whose_tutor_comes_too_late_is_left_out_and_counted(tokenizer: Any) -> None:
-    long = conversation(1)
+    long, longer = conversation(1), conversation(3)
     long["messages"][0]["content"] = "word " * 400
-    rows, left_out = encode_all([Example(long, ""), Example(conversation(2), "")], tokenizer, 160)
-    assert (len(rows), left_out) == (1, 1)
-    assert all(len(row["input_ids"]) <= 160 for row in rows)
+    longer["messages"][4]["content"] = "word " * 400
+    examples = [Example(row, "") for row in (long, conversation(2), longer)]
+    rows, found = encode_all(examples, tokenizer, 160)
+    assert (len(rows), found) == (2, (1, 1))  # one left out, one cut
+    assert [len(row["input_ids"]) for row in rows][1] == 160 > len(rows[0]["input_ids"])
+    assert all(any(label != IGNORED for label in row["labels"]) for row in rows)
 
 
 def test_the_template_that_is_trained_with_is_the_one_that_is_used(tokenizer: Any) -> None:

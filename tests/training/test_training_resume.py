@@ -16,6 +16,7 @@ import pytest
 from synthtutor.errors import ConfigError
 from synthtutor.training.job import last_checkpoint
 from tests.training.jobs import SMALL, job, losses, train
+from tests.training.rows import conversation, write_rows
 
 torch = pytest.importorskip("torch", reason="training's own environment: make test-training")
 pytestmark = pytest.mark.slow
@@ -72,6 +73,59 @@ def test_a_checkpoint_that_was_being_written_is_not_resumed_from(
     assert last_checkpoint(tmp_path / "out") == half.with_name("checkpoint-4")
     resumed = train(job("sft", tiny, tmp_path, resume=True, **looks))
     assert losses(resumed)[-1][1] == pytest.approx(losses(whole)[-1][1], rel=1e-4)
+
+
+def test_patience_that_was_used_up_is_not_given_anew(tiny: Path, tmp_path: Path) -> None:
+    # Rows that are the worse foretold, the better the others are learned.
+    rows = [conversation(n) for n in range(100, 104)]
+    for row in rows:
+        row["messages"][2]["content"] = row["messages"][4]["content"] = "zqx vjk wpf " * 6
+    unlike = write_rows(tmp_path / "unlike.jsonl", rows)
+    looks: dict[str, Any] = {"eval_every": 2, "save_every": 2, "keep": 100, "patience": 3}
+
+    def trained(*, resume: bool) -> Any:
+        return train(
+            job("sft", tiny, tmp_path, resume=resume, evaluation=unlike, max_steps=60, **looks)
+        )
+
+    whole = trained(resume=False)
+    assert whole["steps"] < 60
+    last = tmp_path / "out" / "checkpoints" / f"checkpoint-{whole['steps']}"
+    (last / "trainer_state.json").unlink()  # killed after the last look but one
+    (tmp_path / "out" / "metrics.json").unlink()
+    resumed = trained(resume=True)
+    assert [step for step, _ in losses(resumed, "eval_loss")] == [
+        step for step, _ in losses(whole, "eval_loss")
+    ]
+    assert resumed["held_out_loss"] == pytest.approx(whole["held_out_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_training_that_is_over_is_resumed_for_nothing(
+    told: bool, tiny: Path, tmp_path: Path
+) -> None:
+    # In the midst of an epoch, where transformers would take a step more.
+    looks: dict[str, Any] = {"max_steps": 5, "schedule": "constant", "eval_every": 2}
+    looks |= {"save_every": 2, "learning_rate": 0.2}
+    whole = train(job("sft", tiny, tmp_path, **looks))
+    weights = (tmp_path / "out" / "adapter_model.safetensors").read_bytes()
+    if not told:  # killed between the last checkpoint and the end
+        (tmp_path / "out" / "metrics.json").unlink()
+        (tmp_path / "out" / "adapter_model.safetensors").unlink()
+    again = train(job("sft", tiny, tmp_path, resume=True, **looks))
+    assert (again["steps"], losses(again)) == (5, losses(whole))
+    assert again["held_out_loss"] == whole["held_out_loss"]
+    assert again["test"]["loss"] == pytest.approx(whole["test"]["loss"], rel=1e-5)
+    assert (tmp_path / "out" / "adapter_model.safetensors").read_bytes() == weights
+
+
+def test_another_number_of_processes_is_not_resumed_with(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job("sft", tiny, tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="with 2 processes: it began with 1"):
+        job("sft", tiny, tmp_path, resume=True)
 
 
 def test_a_folder_that_holds_a_training_is_not_overwritten(tiny: Path, tmp_path: Path) -> None:
