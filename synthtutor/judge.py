@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from synthtutor.errors import InvalidOutput
 from synthtutor.messages import Response, Schema
 from synthtutor.quality.checks import check
+from synthtutor.quality.quoting import quoted
 from synthtutor.rubric import Criterion, Rubric, Score, Verdict
 from synthtutor.structured import Shape, mended
 
@@ -49,6 +50,7 @@ class Judgement:
                     "observed": verdict.observed,
                     "passed": verdict.passed(criterion),
                     "evidence": verdict.evidence,
+                    "quoted": verdict.quoted,
                 }
             )
         score = self.score
@@ -124,12 +126,12 @@ def lenient(error: InvalidOutput) -> _Answers:
 def judgement(rubric: Rubric, answers: _Answers, text: str) -> Judgement:
     """Verdicts and score from a judge's answers; criteria of kind ``code`` are checked on the text."""
     verdicts = {
-        c.id: _checked(c, text) if c.check else _verdict(c, answers) for c in rubric.criteria
+        c.id: _checked(c, text) if c.check else _verdict(c, answers, text) for c in rubric.criteria
     }
     return Judgement(rubric, verdicts, rubric.score(verdicts))
 
 
-def _verdict(criterion: Criterion, answers: _Answers) -> Verdict:
+def _verdict(criterion: Criterion, answers: _Answers, text: str) -> Verdict:
     name = criterion.id
     if name not in answers:
         return Verdict(name, "missing")
@@ -138,7 +140,7 @@ def _verdict(criterion: Criterion, answers: _Answers) -> Verdict:
     if holds is None:
         return Verdict(name, "failed", None, str(entry)[:_EVIDENCE_CHARACTERS])
     evidence = str(entry.get("evidence", "")) if isinstance(entry, Mapping) else ""
-    return Verdict(name, "answered", criterion.observe(holds), evidence)
+    return Verdict(name, "answered", criterion.observe(holds), evidence, quoted(evidence, text))
 
 
 def _checked(criterion: Criterion, text: str) -> Verdict:

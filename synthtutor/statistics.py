@@ -18,6 +18,7 @@ from synthtutor.quality.diversity import Diversity
 from synthtutor.quality.duplicates import Duplicates
 from synthtutor.quality.labels import Labels
 from synthtutor.quality.openers import Openers
+from synthtutor.quality.quoting import Quoting
 from synthtutor.quality.readability import Readability
 
 __all__ = ["statistics"]
@@ -137,15 +138,20 @@ class _Texts:
 
 
 class _Verdicts:
-    """Verdicts by criterion and by dimension: how many passed of those answered."""
+    """Verdicts by criterion and by dimension: how many passed of those answered.
+
+    By judge: how many of those that quote evidence quote what stands in the text.
+    """
 
     def __init__(self) -> None:
         self._criteria: dict[str, Counter[str]] = {}
         self._dimensions: dict[str, Counter[str]] = {}
         self._wordings: dict[str, str | None] = {}
         self._all: Counter[str] = Counter()
+        self._quoting = Quoting()
 
     def add(self, metadata: dict[str, Any]) -> None:
+        self._quoting.add(metadata)
         for verdict in metadata.get("verdicts") or []:
             name = str(verdict.get("id"))
             wording = str(verdict.get("criterion") or "") or None
@@ -167,6 +173,7 @@ class _Verdicts:
             "dimensions": {
                 name: _rates(counts) for name, counts in sorted(self._dimensions.items())
             },
+            "evidence": self._quoting.summary(),
         }
 
 

@@ -9,21 +9,29 @@ import re
 
 __all__ = [
     "AGREES",
+    "ALTERNATIVE_AFTER",
+    "ALTERNATIVE_BEFORE",
     "ASIDE",
     "ASKING",
     "CALLED",
     "CALLED_AFTER",
+    "CHOICE",
+    "COMES_TO",
     "CONCLUDED",
     "CORRECTED",
     "CREDITED",
     "DENIED",
     "DERIVED",
+    "EMPHASIS",
     "END",
+    "ENUMERATED",
     "EQUALS",
     "GIVEN",
+    "IDENTIFIED",
     "NOT_SUM",
     "OUTCOME",
     "PER",
+    "PREFERRED",
     "QUESTION",
     "REACHED",
     "REJECTED",
@@ -33,11 +41,18 @@ __all__ = [
     "SUPPOSED",
     "TELLING",
     "TIGHT",
+    "UNKNOWN",
     "WORKED_AFTER",
     "WORKED_BEFORE",
 ]
 
 END = re.compile(r"[.!?]+[\"'”’)*]*(?=\s|$)|\n+")
+# Asterisks of Markdown, not of a product or a power.
+EMPHASIS = re.compile(
+    r"(?<![\w)])\*{1,3}(?=[\w$£€(\"'\\])|(?<=[\w%)\"'.!?:}])\*{2,3}(?![\w(])"
+    r"|(?<=[\w%.!?])\*(?=[\s.,;:!?)]*(?:$|\n|\s[a-z]))",
+    re.IGNORECASE,
+)
 SHORT = re.compile(r"\b(?:e\.g|i\.e|vs|Mr|Mrs|Ms|Dr|St|approx|etc)\.$", re.IGNORECASE)
 _GAP = r"[\s$£€(*\"'“‘:]*"
 
@@ -51,6 +66,38 @@ EQUALS = re.compile(
     rf"(?:=|≈|\bequals|\bequal to)(?:{_GAP}(?:about|only|just|exactly|a|total|of|approximately)\b)*{_GAP}$",
     re.IGNORECASE,
 )
+# A calculation, in signs or words, and a verb in place of the sign of equality.
+_TERM = r"[$£€(]*\d[\d.,/]*%?\)?(?:\s+[a-z]+){0,2}?"
+COMES_TO = re.compile(
+    rf"(?:{_TERM}\s*(?:[-−–+*/×÷x]|times|plus|minus|multiplied\s+by|divided\s+by)\s*{_TERM}"
+    rf"|\b(?:product|sum|difference|quotient|subtract\w*|add\w*|multiply\w*|divid\w+)\s+(?:of\s+|between\s+)?{_TERM}"
+    rf"\s+(?:and|from|to|by|with)\s+{_TERM})"
+    rf",?\s+(?:(?:is|are|makes?|gives?|leaves?|comes\s+to|becomes|(?:would|should|will|to)\s+(?:be|give|make|leave))\s+)"
+    rf"(?:us\s+|you\s+|just\s+|only\s+|actually\s+|about\s+|exactly\s+)*{_GAP}$",
+    re.IGNORECASE,
+)
+# An equation with an unknown in it is set up, not worked out. Letters that are units are left out.
+UNKNOWN = re.compile(
+    r"(?:\d[abcnpqrtuvwxyzk](?![a-z\d])|(?<![a-z])[b-z]\s*[-−+*/^÷×]\s*[\d(]|[\d)]\s*[-−+*/÷×]\s*[b-z](?![a-z]))"
+    r"[^=.?!;]*=\s*[$£€]?$",
+    re.IGNORECASE,
+)
+# A question that names what there is to choose from.
+CHOICE = re.compile(r"\b(?:which|or)\b(?:[^.?!]|\.\d)*[.?!]*\s*$", re.IGNORECASE)
+IDENTIFIED = re.compile(
+    rf"^(?!.*\b(?:whether|if)\b[^,;]*$).*(?:\b(?:is|are|be|chose|choose|pick)|['’]s)\s+"
+    rf"(?:(?:a|an|the|actually|in\s+fact|called|indeed|really)\s+)*{_GAP}$",
+    re.IGNORECASE | re.DOTALL,
+)
+PREFERRED = re.compile(
+    r"[\s*)\"'”’]*(?:[a-z]+\s+)?(?:is|are|comes)\s+(?:the\s+|a\s+)?(?:\w+er\b|\w+est\b|more|less|most|least|next|correct|right|first|last)",
+    re.IGNORECASE,
+)
+ALTERNATIVE_BEFORE = re.compile(rf"\bor{_GAP}$", re.IGNORECASE)
+ALTERNATIVE_AFTER = re.compile(
+    r"[\s*)\"'”’]*(?:[a-z]+\s+){0,2}?(?:,\s*[^,?]{1,20}){0,4},?\s*\bor\b", re.IGNORECASE
+)
+ENUMERATED = re.compile(r"(?:[\w-]+,\s*){2,}(?:[\w-]+,?\s*)?\b(?:and|or)\s+[\w-]+", re.IGNORECASE)
 WORKED_AFTER = re.compile(
     r"\s*(?:[a-z]+\s+){0,2}?(?:[-−+*/×÷^x]\s*[($]*\d|×|\*|times\s+(?:\$?\d|the\b|as\b|that\b|a\b)|multiplied\b|divided\b|plus\b|minus\b|"
     r"by\s+\$?\d|from\s+\$?\d)",
@@ -85,6 +132,9 @@ REACHED = re.compile(
     r"results?\s+in|comes?\s+(?:out\s+)?to|ends?\s+up\s+with|(?:should|would|must|will)(?:\s+\w+)?\s+be|means?|"
     r"finds?|to\s+be|becomes?|leads?\s+to|arrive\s+at|which\s+is|brings?\s+\w+\s+to|total\s+of|left\s+with)"
     rf"{_HOW}{{0,4}}?{_GAP}$"
+    # Whoever the problem is about needs so many; what the student needs to do is a step.
+    r"|\b(?!(?:you|we|i|to)\b)[a-z]+\s+(?:(?:actually|only|still|indeed|just)\s+)?(?:needs?|has|have)\s+to\s+[a-z]+"
+    rf"{_HOW}{{0,2}}?{_GAP}$"
     # The name of a result, and what it is.
     r"|\b(?:total|sum|difference|product|cost|price|number|amount|rest|speed|age|profit|average|value|balance|"
     r"remainder|weight|length|height|distance|area|time|percentage)s?\b[^.?!,;=\d]{0,40}\b(?:is|are|was|were|comes\s+to)"
@@ -120,7 +170,7 @@ CREDITED = re.compile(
     re.IGNORECASE,
 )
 CORRECTED = re.compile(
-    r"\b(?:should|would|must|needs?\s+to)\s+(?:\w+\s+)?be\b[^,;:.?!]*$", re.IGNORECASE
+    r"\b(?:(?:should|would|must|needs?\s+to)\s+(?:\w+\s+)?be|actually)\b[^,;:.?!]*$", re.IGNORECASE
 )
 QUESTION = re.compile(
     r"(?:^|[,;:—–-]\s*|\b(?:and|but|so|then|now)\s+)(?:what|how|why|which|who|can|could|do|did|does|would|are|is)\b",
@@ -133,4 +183,5 @@ SUM = re.compile(r"(?:[a-z]|[\d(][\d\s.,$%*/×÷x+()−–-]*)(?:\s*[a-z]+)?\s*=
 ASIDE = re.compile(r"\s*\([^()\d]*\)")
 PER = re.compile(r"/\s?[a-z]+", re.IGNORECASE)
 NOT_SUM = re.compile(r"[^\d.,*/+=()-]|\.(?!\d)|,(?!\d)")
-TIGHT = re.compile(r"\s*([*/+=()-])\s*")
+# Brackets keep the number of a sentence before them apart: "10 (25 + 10)" is no "10(25+10)".
+TIGHT = re.compile(r"\s*([*/+=-])\s*|(?<=\()\s+|\s+(?=\))")

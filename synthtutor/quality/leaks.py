@@ -6,8 +6,10 @@ this order:
 
 * Is it the answer's kind of quantity? "$50" is no number of students.
 * Is it rejected ("not 50"), worked with ("divide 600 by 3"), or supposed ("say there were 50")?
-* Does it complete a calculation ("33 - 28 = 5") that the student has not done? A leak.
+* Does it complete a calculation ("33 - 28 = 5", "15 minus 10 is 5") that the student has not done?
+  A leak. An equation with an unknown in it is only set up.
 * Is it called the answer ("the total should be 205")? A leak, unless the student has just said it.
+* Does the problem name what to choose from, and is this named as the one? A leak.
 * Does it repeat a quantity, number and unit, of the problem or of the student? No leak.
 * Is the number known, but now of the thing that is asked for ("so Steve needs 7 weeks"), or a
   conclusion? A leak.
@@ -21,17 +23,21 @@ looked for as an expression or as words. What the rules cannot see: an answer th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
+from math import gcd
+from typing import NamedTuple
 
 from synthtutor.quality import leak_signs as signs
 from synthtutor.quality.answers import Part, compact, parts
+from synthtutor.quality.leak_context import Context, form, sentences
 from synthtutor.quality.numbers import Number, fractional, numbers
-from synthtutor.quality.quantities import asked, quantities, unit
+from synthtutor.quality.quantities import unit
 
 __all__ = ["Leak", "leaks"]
 
+_CALLED = "it is called the answer"
+_COMPLETES = "it completes a calculation with the answer"
+_CHOSEN = "it is named as the one to choose"
 _NEAR = 400  # characters beside a number that are read; few sentences are longer
 
 
@@ -39,12 +45,15 @@ _NEAR = 400  # characters beside a number that are read; few sentences are longe
 class Leak:
     """Whether the answer is given away; ``where`` quotes the sentence, ``why`` names the reason.
 
-    Both are empty where nothing is found.
+    Both are empty where nothing is found. ``sure`` is False where only weak signs decided: what
+    the student has found comes up again, and may or may not be the answer now. There a judge
+    knows better, where there is one.
     """
 
     found: bool
     where: str = ""
     why: str = ""
+    sure: bool = True
 
 
 def leaks(reply: str, answer: str, *, problem: str = "", student: str = "") -> Leak:
@@ -59,121 +68,67 @@ def leaks(reply: str, answer: str, *, problem: str = "", student: str = "") -> L
     wanted = parts(answer)
     if not wanted:
         raise ValueError("an empty answer cannot be given away")
-    context = _Context(problem, student)
-    found = Leak(False)
-    for part in wanted:
-        found = _leak_of(reply, part, context)
-        if not found.found:
-            return Leak(False)
-    return found
+    context = Context(problem, student)
+    found = [_leak_of(reply, part, context) for part in wanted]
+    if all(leak.found for leak in found):
+        return replace(found[-1], sure=all(leak.sure for leak in found))
+    return Leak(False, sure=any(not leak.found and leak.sure for leak in found))
 
 
-class _Context:
-    """What the student has in front of them."""
+class _Finding(NamedTuple):
+    """Why the answer is given away here, or nothing; ``sure`` where the sign is a strong one."""
 
-    def __init__(self, problem: str, student: str) -> None:
-        self.kind, self.noun = asked(problem)
-        self.known = bool(problem.strip() or student.strip())
-        given = f"{problem}\n{student}"
-        self.values = {abs(each.value) for each in quantities(given)}
-        self._given = _named(problem)
-        # What somebody denied or only asked about is not yet anybody's.
-        self._said = _named("".join(_held(student)))
-        said = [abs(number.value) for number in numbers(student)]
-        self.latest = said[-1] if said else None
-        self._sums = _plain_sum(given)
-        self.text = compact(given)
-        self._outcome = signs.OUTCOME.search(problem[problem.rfind(". ", 0, -2) :])
-        self._sums = _plain_sum(given)
-        self.text = compact(f"{problem}\n{student}")
-
-    def is_given(self, value: Fraction, kind: str, noun: str) -> bool:
-        """Whether the problem states the quantity."""
-        return (abs(value), _name(kind, noun)) in self._given
-
-    def repeats(self, value: Fraction, kind: str, noun: str) -> bool:
-        """Whether the quantity was there; a bare number is the one that was there."""
-        name = _name(kind, noun)
-        return not name or (abs(value), name) in self._given | self._said
-
-    def is_outcome(self, after: str) -> bool:
-        """Whether what follows a number says what the problem asks: "5 apples left"."""
-        found = signs.OUTCOME.search(re.split(r"[.,;!?]", after)[0][:40])
-        return bool(found and self._outcome and found[0][:4] == self._outcome[0][:4])
-
-    def done(self, before: str, value: Fraction) -> bool:
-        """Whether the calculation that ends in a sign of equality was already there, with this result."""
-        calculation = signs.SUM.search(signs.ASIDE.sub("", before))
-        if not calculation:
-            return False
-        whole = re.escape(f"{_plain_sum(calculation[0])}{_written(value)}")
-        return bool(re.search(rf"(?<![\d.]){whole}(?!\d|\.\d)", self._sums))
-
-    def asks_for(self, kind: str, noun: str) -> bool:
-        """Whether a quantity is of the thing that the problem asks for."""
-        return bool(noun and noun == self.noun) or bool(kind and kind == self.kind != "count")
-
-    def excludes(self, kind: str, noun: str) -> bool:
-        """Whether a quantity is of another thing than the problem names, whatever its number."""
-        if not self.noun or kind in ("", "rate", "speed") or noun == self.noun:
-            return False
-        return kind != self.kind or kind in ("time", "length", "mass", "volume")
+    why: str = ""
+    sure: bool = True
 
 
-def _name(kind: str, noun: str) -> str:
-    return noun if noun and kind not in ("speed", "rate", "money") else kind
+_NOTHING = _Finding()
+_REPEATED = _Finding(sure=False)
 
 
-def _named(text: str) -> set[tuple[Fraction, str]]:
-    return {(abs(each.value), _name(each.kind, each.noun)) for each in quantities(text)}
-
-
-def _held(text: str) -> Iterator[str]:
-    for start, end in _sentences(text):
-        if not text[start:end].rstrip().endswith("?"):
-            yield signs.DENIED.sub(" ", text[start:end])
-
-
-def _leak_of(reply: str, part: Part, context: _Context) -> Leak:
-    for start, end in _sentences(reply):
+def _leak_of(reply: str, part: Part, context: Context) -> Leak:
+    doubtful = None
+    sure = True
+    for start, end in sentences(reply):
         sentence = reply[start:end]
-        why = _numeric(sentence, part, context) if part.value is not None else ""
-        why = why or (_worded(sentence, part, context) if part.value is None else "")
-        if why:
-            return Leak(True, sentence.strip(), why)
-    return Leak(False)
+        read = signs.EMPHASIS.sub(lambda stars: " " * len(stars[0]), sentence)
+        found = (_worded if part.value is None else _numeric)(read, part, context)
+        sure = sure and found.sure
+        if found.why and (found.sure or doubtful is None):
+            leak = Leak(True, sentence.strip(), found.why, found.sure)
+            if found.sure:
+                return leak
+            doubtful = leak
+    return doubtful or Leak(False, sure=sure)
 
 
-def _sentences(text: str) -> Iterator[tuple[int, int]]:
-    start = 0
-    for mark in signs.END.finditer(text):
-        if signs.SHORT.search(text[start : mark.end()]):
-            continue
-        yield start, mark.end()
-        start = mark.end()
-    if text[start:].strip():
-        yield start, len(text)
+def _is_question(sentence: str) -> bool:
+    return sentence.rstrip(" \t\n\"'”’)*").endswith("?")
 
 
 # ── answers that are numbers ─────────────────────────────────────────────────────────────────
 
 
-def _numeric(sentence: str, part: Part, context: _Context) -> str:
+def _numeric(sentence: str, part: Part, context: Context) -> _Finding:
+    found = _NOTHING
     for number in numbers(sentence):
         kind, noun = unit(sentence, number)
-        if not _is(number, noun, part) or context.excludes(kind, noun):
+        if not _is(number, noun, part, context) or context.excludes(kind, noun):
             continue
-        why = _reason(sentence, number, (kind, noun), context)
-        if why:
-            return why
-    return ""
+        if _is_division(sentence[number.start : number.end], part):
+            continue
+        here = _Occurrence(sentence, number, (kind, noun), context).finding()
+        if here.why and here.sure:
+            return here
+        found = found if found.why or here.sure else here
+    return found
 
 
-def _is(number: Number, noun: str, part: Part) -> bool:
+def _is(number: Number, noun: str, part: Part, context: Context) -> bool:
     assert part.value is not None  # noqa: S101  # only numeric parts come here
     values = {abs(number.value), abs(fractional(number))}
     if noun == "cent":
-        values.add(abs(number.value) / 100)
+        values = {abs(number.value) / 100} | (set() if context.in_dollars else values)
     if part.value in values or -part.value in values:
         return True
     return (
@@ -184,69 +139,121 @@ def _is(number: Number, noun: str, part: Part) -> bool:
     )
 
 
-def _reason(sentence: str, number: Number, quantity: tuple[str, str], context: _Context) -> str:
-    before = sentence[max(0, number.start - _NEAR) : number.start]
-    after = sentence[number.end : number.end + _NEAR]
-    suggested = sentence.rstrip().endswith("?") and before.rstrip()[-2:] in ("'t", "’t")
-    if (signs.REJECTED.search(before) and not suggested) or signs.WORKED_AFTER.match(after):
-        return ""
-    value = number.value
-    credited = bool(signs.CREDITED.search(before)) and not signs.CORRECTED.search(before)
-    known = abs(value) in context.values
-    confirms = known and context.latest == abs(value) and bool(signs.AGREES.match(sentence))
-    if confirms or (credited and not context.known):
-        return ""
-    if signs.EQUALS.search(before):
-        done = context.done(before, value) and (credited or not context.asks_for(*quantity))
-        return "" if done else "it completes a calculation with the answer"
-    supposed = signs.SUPPOSED.search(before) and not signs.REACHED.search(before)
-    if signs.WORKED_BEFORE.search(before) or supposed:
-        return ""
-    questioned = _asked_about(sentence, before)
-    if (signs.CALLED.search(before) or signs.CALLED_AFTER.match(after)) and not questioned:
-        return "" if credited and known else "it is called the answer"
-    if questioned and (known or not context.known):
-        return ""
-    if not known:
-        return _new(before, number, quantity, context)
-    return _known(before, after, value, quantity, context, credited=credited)
+def _is_division(written: str, part: Part) -> bool:
+    """Whether it is a fraction that can be reduced: something still to do, unless it is the answer."""
+    top, slash, bottom = written.rpartition(" ")[2].partition("/")
+    if not (slash and top.isdecimal() and bottom.isdecimal()):
+        return False
+    return gcd(int(top), int(bottom)) > 1 and compact(written) != part.text
 
 
-def _known(
-    before: str,
-    after: str,
-    value: Fraction,
-    quantity: tuple[str, str],
-    context: _Context,
-    *,
-    credited: bool,
-) -> str:
-    """Why a number that was there before is the answer now."""
-    if (signs.GIVEN.search(before) and not signs.DERIVED.search(before)) or (
-        credited and not signs.CONCLUDED.search(before)
-    ):
-        return ""
-    given = context.is_given(value, *quantity)
-    if context.is_outcome(after) or (context.asks_for(*quantity) and not given):
-        return "a known number is now said of what is asked for"
-    if signs.REACHED.search(before) and (
-        given or not context.repeats(value, *quantity) or not any(quantity)
-    ):
-        return "a known number is now a result"
-    return ""
+class _Occurrence:
+    """One place where the answer's number stands, with what is around it."""
 
+    def __init__(
+        self, sentence: str, number: Number, quantity: tuple[str, str], context: Context
+    ) -> None:
+        self._sentence, self._number, self._quantity = sentence, number, quantity
+        self._context = context
+        self._before = sentence[max(0, number.start - _NEAR) : number.start]
+        self._after = sentence[number.end : number.end + _NEAR]
+        self._question = _is_question(sentence)
+        self._value = abs(number.value)
+        self._known = self._value in context.values and (
+            self._value.denominator == 1 or (self._value, form(sentence, number)) in context.forms
+        )
+        corrected = signs.CORRECTED.search(self._before)
+        self._credited = bool(signs.CREDITED.search(self._before)) and not corrected
 
-def _new(before: str, number: Number, quantity: tuple[str, str], context: _Context) -> str:
-    """The number was not there before: it is from the solution, unless it is hardly a number."""
-    if number.words and number.value in (0, 1, 2):
-        strong = signs.REACHED.search(before) or context.asks_for(*quantity)
-        return "it is stated in words" if strong else ""
-    return "a number that was not there before is stated"
+    def finding(self) -> _Finding:
+        """What this place says, by the first sign that decides."""
+        if self._is_set_aside() or self._is_confirmed():
+            return _NOTHING
+        if signs.COMES_TO.search(self._before):
+            return _REPEATED if self._credited else _Finding(_COMPLETES)
+        if signs.EQUALS.search(self._before):
+            return self._after_equals()
+        if self._is_worked_with():
+            return _NOTHING
+        questioned = _asked_about(self._sentence, self._before)
+        called = signs.CALLED.search(self._before) or signs.CALLED_AFTER.match(self._after)
+        if called and not questioned:
+            return _REPEATED if self._credited and self._known else _Finding(_CALLED)
+        if questioned and (self._known or not self._context.known):
+            return _NOTHING
+        return self._repeated() if self._known else self._new(questioned=questioned)
+
+    def _is_set_aside(self) -> bool:
+        """Rejected, one of several to choose from, or used in a step that goes on."""
+        if self._question:
+            # "Isn't it 64?" suggests what it seems to reject.
+            if self._before.rstrip()[-2:] in ("'t", "’t"):
+                return bool(signs.WORKED_AFTER.match(self._after))
+            if signs.ALTERNATIVE_BEFORE.search(self._before):
+                return True
+            if signs.ALTERNATIVE_AFTER.match(self._after):
+                return True
+        return bool(signs.REJECTED.search(self._before) or signs.WORKED_AFTER.match(self._after))
+
+    def _is_confirmed(self) -> bool:
+        """What the student has just said, and was right about."""
+        latest = self._known and self._context.latest == self._value
+        if latest and signs.AGREES.match(self._sentence):
+            return True
+        return self._credited and not self._context.known
+
+    def _after_equals(self) -> _Finding:
+        if signs.UNKNOWN.search(self._before):
+            return _NOTHING
+        if not self._context.done(self._before, self._number.value):
+            return _Finding(_COMPLETES)
+        kind, noun = self._quantity
+        final = self._context.asks_for(kind, noun) or self._context.counts_something(kind)
+        return _Finding(_COMPLETES, sure=False) if final and not self._credited else _REPEATED
+
+    def _is_worked_with(self) -> bool:
+        supposed = signs.SUPPOSED.search(self._before) and not signs.REACHED.search(self._before)
+        return bool(supposed or signs.WORKED_BEFORE.search(self._before))
+
+    def _repeated(self) -> _Finding:
+        """The number was there before; whether it is the answer now."""
+        before, context = self._before, self._context
+        if self._is_premise() or (self._credited and not signs.CONCLUDED.search(before)):
+            return self._unless_given()
+        chosen = signs.IDENTIFIED.search(before) or signs.PREFERRED.match(self._after)
+        if context.choice and not self._credited and chosen:
+            return _Finding(_CHOSEN, sure=False)
+        given = context.is_given(self._value, *self._quantity)
+        if context.is_outcome(self._after) or (context.asks_for(*self._quantity) and not given):
+            return _Finding("a known number is now said of what is asked for", sure=False)
+        new = given or not context.repeats(self._value, *self._quantity)
+        if signs.REACHED.search(before) and (new or not any(self._quantity)):
+            return _Finding("a known number is now a result", sure=False)
+        return self._unless_given()
+
+    def _unless_given(self) -> _Finding:
+        """A number of the problem is only repeated; what the student has found may be the answer."""
+        return _NOTHING if self._value in self._context.stated else _REPEATED
+
+    def _new(self, *, questioned: bool) -> _Finding:
+        """The number was not there before: it is from the solution, unless it is hardly a number."""
+        if not self._context.known and self._is_premise():
+            return _REPEATED
+        if self._number.words and self._value in (0, 1, 2):
+            asks_for = self._context.asks_for(*self._quantity)
+            strong = signs.REACHED.search(self._before) or asks_for
+            return _Finding("it is stated in words", sure=False) if strong else _NOTHING
+        sure = self._context.known and not questioned
+        return _Finding("a number that was not there before is stated", sure)
+
+    def _is_premise(self) -> bool:
+        """Whether the number is what the sentence sets out from: "since there are 5 bags"."""
+        return bool(signs.GIVEN.search(self._before) and not signs.DERIVED.search(self._before))
 
 
 def _asked_about(sentence: str, before: str) -> bool:
     """Whether a question is put about the number, rather than the number suggested in one."""
-    if not sentence.rstrip(" \t\n\"'”’)*").endswith("?") or signs.TELLING.search(before):
+    if not _is_question(sentence) or signs.TELLING.search(before):
         return False
     return any(
         signs.ASKING.search(sentence, found.start()) or signs.REQUEST.search(found[0])
@@ -254,36 +261,27 @@ def _asked_about(sentence: str, before: str) -> bool:
     )
 
 
-def _plain_sum(text: str) -> str:
-    """Sums without units and in one way of writing; what is no sum becomes spaces."""
-    text = text.replace("−", "-").replace("–", "-").replace("×", "*").replace("÷", "/")
-    text = re.sub(r"(?<=[\d)\s])x(?=[\s\d(])", "*", signs.PER.sub("", text))
-    return signs.TIGHT.sub(r"\1", signs.NOT_SUM.sub(" ", text).replace(",", "")).strip()
-
-
-def _written(value: Fraction) -> str:
-    if value.denominator == 1:
-        return str(value.numerator)
-    return f"{float(value):g}"
-
-
 # ── answers that are not ─────────────────────────────────────────────────────────────────────
 
 
-def _worded(sentence: str, part: Part, context: _Context) -> str:
+def _worded(sentence: str, part: Part, context: Context) -> _Finding:
     said = compact(sentence)
     edge = "" if part.text[0] in "([" else r"\w"
     whole = re.compile(rf"(?<![{edge}*/^+-]){re.escape(part.text)}(?![\w*/^]|[+-]\w)")
     found = whole.search(said)
     if not found:
-        return ""
+        return _NOTHING
     before = said[: found.start()]
-    if signs.REJECTED.search(before):
-        return ""
+    listed = signs.ENUMERATED.search(said)
+    among = listed and "," not in found[0] and listed.start() <= found.start() < listed.end()
+    if signs.REJECTED.search(before) or among:
+        return _NOTHING
     if signs.CALLED.search(before) and not _asked_about(sentence, before):
-        return "it is called the answer"
+        return _Finding(_CALLED)
+    if context.choice and not _is_question(sentence) and signs.IDENTIFIED.search(before):
+        return _Finding(_CHOSEN, sure=False)
     if len(part.text) < 2 or whole.search(context.text):
-        return ""
+        return _NOTHING
     if _asked_about(sentence, before) and not context.known:
-        return ""
-    return "an expression or words that were not there before are stated"
+        return _NOTHING
+    return _Finding("an expression or words that were not there before are stated")

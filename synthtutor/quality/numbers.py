@@ -67,7 +67,8 @@ _NUMBER = re.compile(
       | (?P<only>[½¼¾⅓⅔⅕⅛])
       )
     | (?<![\w-])(?P<count>an?|one|two|three|four|five|seven)[ -](?P<share>{_PART})s?(?![\w-])
-    | (?<![\w-])(?P<words>(?:(?:{_NAME}|an?(?=\s(?:{_SCALE})))(?:[ -](?:and[ ])?(?:{_NAME}|{_SCALE}))*))(?![\w-]*th\b|\w|-\w)
+    | (?<![\w-])(?P<words>(?:(?:{_NAME}|an?(?=\s(?:{_SCALE})))(?:[ -](?:and[ ])?(?:{_NAME}|{_SCALE}))*))
+      (?![\w-]*th\b|\w|-\w)(?:[ ]and[ ](?P<plus>an?|one|two|three)[ -](?P<plus_share>{_PART})s?(?![\w-]))?
     )
     (?P<percent>\s?\\?%|\s+per\s?cent\b)?
     """,
@@ -129,9 +130,9 @@ def _value(found: re.Match[str]) -> Fraction | None:
     if len(found[0]) > _LONGEST:
         return None
     if found["words"]:
-        return Fraction(_spelt(found["words"].casefold()))
+        return _spelt(found["words"].casefold()) + _share(found["plus"], found["plus_share"])
     if found["count"]:
-        return Fraction(_NAMES.get(found["count"].casefold(), 1), _PARTS[found["share"].casefold()])
+        return _share(found["count"], found["share"])
     if found["digits"]:
         value = Fraction(found["digits"].replace(",", "")) + _GLYPHS.get(found["glyph"] or "", 0)
         return value * _SCALES.get((found["scale"] or "").casefold(), 1)
@@ -144,6 +145,13 @@ def _value(found: re.Match[str]) -> Fraction | None:
     if not under or (found["bottom"] and int(over) % under == 0):
         return None
     return int(whole) + Fraction(int(over), under)
+
+
+def _share(count: str | None, share: str | None) -> Fraction:
+    """The value of "a half" or "two thirds"; 0 without one."""
+    if count is None or share is None:
+        return Fraction(0)
+    return Fraction(_NAMES.get(count.casefold(), 1), _PARTS[share.casefold()])
 
 
 def _spelt(name: str) -> int:

@@ -105,6 +105,11 @@ _ENDS = frozenset(
         "when",
         "then",
         "how",
+        "do",
+        "does",
+        "did",
+        "must",
+        "out",
         "what",
         "minus",
         "plus",
@@ -119,8 +124,8 @@ _ASKED = re.compile(
     r"|\bnumber\s+of\s+(?P<numbered>(?:[a-z]+\s+)?[a-z]+)"
     r"|\b(?P<percent>what\s+percent|percentage)"
     r"|\b(?P<speed>how\s+fast|(?:what|average|new|final)\s+(?:\w+\s+)?speed)"
-    r"|\b(?P<time>how\s+(?:long|old))\b"
-    r"|\b(?P<length>how\s+(?:far|tall|high|wide))\b"
+    r"|\b(?P<time>how\s+(?:long|old|much\s+(?:longer|older|(?:more\s+)?time)))\b"
+    r"|\b(?P<length>how\s+(?:much\s+)?(?:far|tall|high|wid|short)(?:er?)?|how\s+much\s+further)\b"
     r"|\b(?P<money>how\s+much\s+(?:\w+\s+){0,3}?(?:money|cost|pay|spend|spent|earn|paid|worth|charge|save|profit)"
     r"|(?:what|how\s+much)\b[^.?!]{0,60}\b(?:cost|costs|price|profit|earnings|bill|revenue|salary))",
     re.IGNORECASE,

@@ -123,6 +123,7 @@ def _metadata(session: Session, talk: Talk) -> dict[str, Any]:
         "solved": talk.solved,
         "ended": talk.ended,
         "violations": talk.violations,
+        "leak_doubts": talk.doubts,
     }
 
 
@@ -166,7 +167,11 @@ def rows(options: RowOptions) -> Rows[Row]:
     """
     given = options.options
     _turns(given.get("turns"))
-    for name, allowed in {"unsolved": ("reject", "judge"), "student_knows": ("no", "yes")}.items():
+    for name, allowed in {
+        "unsolved": ("reject", "judge"),
+        "student_knows": ("no", "yes"),
+        "leaks": ("judge", "code"),
+    }.items():
         if given.get(name, allowed[0]) not in allowed:
             raise ConfigError(f"option {name}={given[name]!r}: choose {' or '.join(allowed)}")
     mode = options.mode or "simulate"
@@ -295,6 +300,7 @@ DIALOGUE: Recipe[Row] = Recipe(
         "malrules": "names of misconceptions, with commas between (default all)",
         "personas": "a personas run's samples.jsonl, or profiles of your own (default: drawn)",
         "unsolved": "judge keeps an unsolved dialogue if the judge does (default reject)",
+        "leaks": "code asks no judge where it is not sure that a turn is a leak (default judge)",
         "student_knows": "yes shows the student a correct solution (default no)",
         **COLUMNS,
     },

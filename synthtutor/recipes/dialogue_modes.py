@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints
@@ -20,9 +20,10 @@ from synthtutor.malrules import MALRULES, Malrule
 from synthtutor.messages import Settings
 from synthtutor.quality.numbers import numbers
 from synthtutor.recipes.belief import Belief, Moment, Update, watching
+from synthtutor.recipes.leak_judging import given_away
 from synthtutor.recipes.problems import Problem, Turn
 from synthtutor.recipes.reasoner import DISAGREES, Solution, State
-from synthtutor.recipes.tutor_rules import same_answer, states, tutor_faults
+from synthtutor.recipes.tutor_rules import leak_of, same_answer, states, tutor_faults
 from synthtutor.session import Session
 
 __all__ = ["Row", "StudentTurn", "Talk", "TutorTurn", "Violation", "enhance", "simulate"]
@@ -96,6 +97,7 @@ class Talk:
     turns: list[Turn] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
     violations: list[dict[str, Any]] = field(default_factory=list)
+    doubts: list[dict[str, Any]] = field(default_factory=list)
     solved: bool = False
     ended: str = ""
 
@@ -264,7 +266,7 @@ async def _kept(talk: Talk, ask: Any) -> None:
     text = ""
     for _ in range(_REASKS + 1):
         turn, text = await ask(faults, text)
-        faults = [] if talk.rehearsing else _faults(talk, text)
+        faults = [] if talk.rehearsing else await _faults(talk, text)
         if not faults:
             talk.turns.append(turn)
             return
@@ -272,11 +274,18 @@ async def _kept(talk: Talk, ask: Any) -> None:
     raise Violation(f"tutor turn {len(talk.said())} {'; '.join(faults)}", text)
 
 
-def _faults(talk: Talk, text: str) -> list[str]:
-    simulated = talk.row.mode != "enhance"
+async def _faults(talk: Talk, text: str) -> list[str]:
+    problem, said = talk.problem, talk.said()
     # A stated answer can be confirmed; in a given dialogue, that it was stated is only likely.
-    answer = "" if talk.solved and simulated else talk.problem.answer
-    return tutor_faults(text, talk.problem.question, answer, talk.said())
+    confirmed = talk.solved and talk.row.mode != "enhance"
+    if confirmed or not problem.answer:
+        return tutor_faults(text)
+    leak = leak_of(text, problem.question, problem.answer, said)
+    if not leak.sure and talk.session.option("leaks") != "code":
+        found = await given_away(talk.session, text, leak, problem, said)
+        talk.doubts.append({"turn": len(said), "text": text, "code": leak.found, "judge": found})
+        leak = replace(leak, found=found)
+    return tutor_faults(text, leak)
 
 
 def _note(talk: Talk, speaker: str, text: str, faults: Sequence[str]) -> None:

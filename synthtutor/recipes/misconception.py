@@ -18,7 +18,7 @@ import orjson
 from pydantic import BaseModel, Field, StringConstraints
 
 from synthtutor.coverage import Coverage
-from synthtutor.errors import RubricError
+from synthtutor.errors import ConfigError, RubricError
 from synthtutor.messages import Message, Settings
 from synthtutor.recipes.bank import Seed, bank, gold, own_criteria
 from synthtutor.recipes.recipe import Recipe, RowOptions, Rows
@@ -34,7 +34,7 @@ _COLUMNS = ("PROMPT", "UC1_INITIAL_EXPLANATION", "FOLLOW_UP_PROMPT", "RUBRICS")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One sample to make: a seed, the drawn cell, and the how-manieth variation it is."""
+    """One sample to make: a seed, the drawn cell, and the number of the variation."""
 
     seed: Seed
     subject: str
@@ -153,6 +153,9 @@ def rows(options: RowOptions) -> Rows[Row]:
     Variations run on the outside (every seed once, then every seed again), so that raising
     ``per_seed`` adds rows at the end and changes none.
     """
+    shown = options.options.get("rubric_in_prompt", "no")
+    if shown not in ("yes", "no"):
+        raise ConfigError(f"option rubric_in_prompt={shown!r}: choose yes or no")
     mode = options.mode or "scenario"
     coverage = Coverage(
         {"subject": SUBJECTS, "misconception_type": tuple(MISCONCEPTION_TYPES)}, seed=options.seed

@@ -34,7 +34,7 @@ class Context:
     """One pair to make: ``seed``, or the messages in ``prompt``, and what is known besides.
 
     ``parts`` are those of ``reply``. ``defect`` is the one to plant; empty where alternatives are
-    ranked. ``variation`` is the how-manieth pair for this context it is.
+    ranked. ``variation`` numbers the pairs for one context.
     """
 
     seed: Seed | None = None

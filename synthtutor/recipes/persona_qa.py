@@ -74,7 +74,7 @@ class Ten(Pairs):
 
 
 class Row(BaseModel):
-    """A student, a category, and the how-manieth ten of it.
+    """A student, a category, and which ten of it these are.
 
     ``roster`` is the same for all rows and is no part of what a row is: a file that grows keeps
     the samples it has.
@@ -216,7 +216,9 @@ def rows(options: RowOptions) -> Rows[Row]:
     The file is read once beforehand, for everybody's ids and names. Raises ConfigError where
     there is no file.
     """
-    path = options.path
+    judge, path = options.options.get("judge", "yes"), options.path
+    if judge not in ("yes", "no"):
+        raise ConfigError(f"option judge={judge!r}: choose yes or no")
     if path is None:
         raise ConfigError(
             "persona-qa asks about profiles: give --rows FILE, the samples.jsonl of a personas run "

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import orjson
-import yaml
 from pydantic import TypeAdapter
 
 from synthtutor.coverage import Coverage
@@ -30,6 +29,7 @@ from synthtutor.recipes.recipe import Recipe, RowOptions, Rows
 from synthtutor.session import Session
 from synthtutor.sources import BadRow, read_rows
 from synthtutor.tutoring import Sample
+from synthtutor.yaml_text import read_yaml
 
 __all__ = [
     "NEAR_DUPLICATE",
@@ -169,12 +169,7 @@ def _file_rows(path: Path) -> Iterator[Row | BadRow]:
 
 def _attributes(path: Path) -> dict[str, tuple[str, ...]]:
     """A YAML or JSON file of attribute names, each with a list of values."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"attributes {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"attributes {path}: not YAML: {error}") from None
+    data = read_yaml(path)
     if not isinstance(data, dict) or not all(isinstance(v, list) and v for v in data.values()):
         raise ConfigError(f"attributes {path}: must map each attribute to a list of values")
     return {str(name): tuple(_text(value) for value in values) for name, values in data.items()}

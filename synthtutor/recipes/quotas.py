@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Annotated
 from zlib import crc32
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from synthtutor.coverage import Coverage
 from synthtutor.errors import ConfigError
+from synthtutor.yaml_text import read_yaml, said
 
 __all__ = ["DataPlan", "File", "Folder", "Row", "apportioned", "builtin_plan", "load_plan", "rows"]
 
@@ -101,18 +101,13 @@ def builtin_plan() -> DataPlan:
 
 def load_plan(path: Path) -> DataPlan:
     """A plan out of its YAML file. Raises ConfigError naming the file and the field."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"plan {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"plan {path}: not YAML: {error}") from None
+    data = read_yaml(path)
     try:
         return DataPlan.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise ConfigError(f"plan {path}: {where}: {first['msg']}") from None
+        raise ConfigError(f"plan {path}: {where}: {said(first)}") from None
 
 
 # ── shares ───────────────────────────────────────────────────────────────────────────────────

@@ -112,7 +112,7 @@ async def reasoner(session: Session, row: Problem) -> Sample:
 def turns_due(row: Problem, every: int = 1) -> list[int]:
     """After which turns a belief is due: the wrong solution, then each end of the student's say.
 
-    ``every`` takes each so-manieth of the latter.
+    ``every`` is the step: 2 takes every second of the latter.
     """
     said = row.said()
     ends = [
@@ -227,7 +227,7 @@ REASONER: Recipe[Problem] = Recipe(
     roles=("reasoner",),
     output_tokens={"reasoner/solution.md.j2": 190, "reasoner/belief.md.j2": 220},
     options={
-        "every": "make a belief at each so-manieth time the student has spoken (default 1)",
+        "every": "make a belief after every Nth turn of the student (default 1)",
         **COLUMNS,
     },
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
@@ -61,7 +62,7 @@ class Recipe(Generic[Row]):
     (``"idea=dropped"``), where that decides what is asked next: for estimates made before there
     are any replies. ``across`` looks at all finished samples when a run ends, in the order of
     their rows, and gives each back, with another outcome and reasons where it looks wrong beside
-    the others.
+    the others. ``prompts`` is the folder of the recipe's own templates, named by their paths in it.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Recipe(Generic[Row]):
     output_tokens: Mapping[str, float] = field(default_factory=dict)
     odds: Mapping[str, float] = field(default_factory=dict)
     across: Callable[[Iterable[dict[str, Any]]], Iterable[dict[str, Any]]] | None = None
+    prompts: Traversable | None = None
 
 
 @overload
@@ -90,6 +92,7 @@ def recipe(
     chat_roles: tuple[str, ...] | None = None,
     output_tokens: Mapping[str, float] | None = None,
     odds: Mapping[str, float] | None = None,
+    prompts: Traversable | None = None,
 ) -> Callable[[RecipeFunction[Row]], Recipe[Row]]: ...
 def recipe(
     function: RecipeFunction[Any] | None = None,
@@ -101,6 +104,7 @@ def recipe(
     chat_roles: tuple[str, ...] | None = None,
     output_tokens: Mapping[str, float] | None = None,
     odds: Mapping[str, float] | None = None,
+    prompts: Traversable | None = None,
 ) -> Any:
     """Turn an async function ``(session, row) -> Sample`` into a recipe, bare or with arguments.
 
@@ -118,6 +122,7 @@ def recipe(
             chat_roles=chat_roles,
             output_tokens=output_tokens or {},
             odds=odds or {},
+            prompts=prompts,
         )
 
     return make if function is None else make(function)

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from synthtutor.quality.answers import parts
-from synthtutor.quality.leaks import leaks
+from synthtutor.quality.leaks import Leak, leaks
 from synthtutor.quality.numbers import numbers
 from synthtutor.quality.prose import sentences
 from synthtutor.recipes.problems import Turn
 from synthtutor.recipes.reasoner import agreement
 
-__all__ = ["MOST_SENTENCES", "gives_away", "same_answer", "states", "tutor_faults"]
+__all__ = ["MOST_SENTENCES", "leak_of", "same_answer", "states", "tutor_faults"]
 
 MOST_SENTENCES = 2
 _STEP = re.compile(
@@ -28,11 +28,10 @@ _STEP = re.compile(
 )
 
 
-def tutor_faults(text: str, question: str, answer: str, said: Sequence[Turn]) -> list[str]:
+def tutor_faults(text: str, leak: Leak | None = None) -> list[str]:
     """What is wrong with a tutor's turn, in words that it can be asked again with.
 
-    ``said`` is everything before it; without an ``answer`` none is kept back. The faults do not
-    name the answer.
+    ``leak`` is what was found of the final answer in it. The faults do not name the answer.
     """
     found = []
     spoken = sentences(text)
@@ -42,15 +41,16 @@ def tutor_faults(text: str, question: str, answer: str, said: Sequence[Turn]) ->
         found.append(f"has {len(spoken)} sentences; say it in one or two")
     if _asks(text, spoken) > 1:
         found.append("asks for more than one thing; keep one question or one next step")
-    if answer and (why := gives_away(text, question, answer, said)):
-        found.append(f"gives the final answer away ({why}); leave it to the student")
+    if leak is not None and leak.found:
+        why = f" ({leak.why})" if leak.why else ""  # none where a judge alone saw it
+        found.append(f"gives the final answer away{why}; leave it to the student")
     return found
 
 
-def gives_away(text: str, question: str, answer: str, said: Sequence[Turn]) -> str:
-    """Why the text tells the final answer to a student who has not said it; empty where it does not."""
+def leak_of(text: str, question: str, answer: str, said: Sequence[Turn]) -> Leak:
+    """Whether the text tells the final answer to a student who has not said it."""
     student = "\n".join(turn.text for turn in said if turn.speaker == "student")
-    return leaks(text, answer, problem=question, student=student).why
+    return leaks(text, answer, problem=question, student=student)
 
 
 def same_answer(found: str, gold: str) -> bool:

@@ -26,6 +26,16 @@ BAGS = "Tom has 4 bags with 5 apples each and eats 15 apples. How many apples ar
 BAGS_SAID = "4 + 5 = 9 apples in bags, he eats 15, that does not work"
 WEEKS = "Steve reads 100 pages on Monday and Friday. How many weeks do 1,400 pages take?"
 WEEKS_SAID = "1400/200 = 7 sets of two days, that is 14 days, so 2 weeks"
+CAKE = "What part of the cake is left when 3 of 6 pieces are eaten?"
+CAKE_SAID = "3/6 is 2"
+SHARE = "What percentage of 80 is 20?"
+HOUR = "Tim walks 25 km in 2 hours. How far does he walk in one hour?"
+BIGGER = "Which is bigger, 0.35 or 0.4?"
+BIGGER_SAID = "0.35, because 35 is more than 4"
+KIND = "Is 39 a prime number or a composite number?"
+INK = "A pen costs 25 cents. How much, in dollars, do 4 pens cost?"
+GAMES = "They won 12 of 20 games and need 20 wins. How many more do they have to win?"
+GAMES_SAID = "20 - 12 = 8, and 8 - 2 = 6, so 6"
 TWO = "Two numbers have sum 10 and product 21. Which are they?"
 
 
@@ -57,6 +67,22 @@ TWO = "Two numbers have sum 10 and product 21. Which are they?"
         ("Simplify to (x+2)(x-2).", "(x + 2)(x - 2)", "Factor x^2 - 4.", ""),
         ("It was on a Tuesday.", "Tuesday", "Which day is three days after Saturday?", ""),
         ("The answer is B.", "B", "Which is prime? A) 4 B) 5", ""),
+        ("The final answer is **64**.", "64", PENS, PENS_SAID),
+        ("72 take away 8 gives *64*", "64", PENS, PENS_SAID),
+        ("Well, 72 minus 8 is 64.", "64", PENS, PENS_SAID),
+        ("Did you notice that 72 - 8 = 64?", "64", PENS, PENS_SAID),
+        ("Not 10 but 64.", "64", PENS, PENS_SAID),
+        ("In your sum 72 minus 8 is actually 64.", "64", PENS, PENS_SAID),
+        ("3/6 simplifies to 1/2.", "1/2", CAKE, CAKE_SAID),
+        ("That is 0.5 of the cake.", "1/2", CAKE, CAKE_SAID),
+        ("20/80 = 0.25, so a quarter.", "25%", SHARE, "80/20 = 4, so 4%"),
+        ("He walks twelve and a half km.", "12.5", HOUR, "25 * 2 = 50"),
+        ("0.4 is bigger.", "0.4", BIGGER, BIGGER_SAID),
+        ("The bigger one is 0.4.", "0.4", BIGGER, BIGGER_SAID),
+        ("39 is a composite number.", "composite", KIND, "prime"),
+        ("That is 100 cents in all.", "1", INK, "4 * 25 = 29"),
+        ("They need to win 8 more out of the rest.", "8", GAMES, GAMES_SAID),
+        ("So they indeed need 20 - 12 = 8 more.", "8", GAMES, GAMES_SAID),
     ],
 )
 def test_an_answer_that_is_given_away_is_found(
@@ -92,6 +118,18 @@ def test_an_answer_that_is_given_away_is_found(
         ("You need 25 minutes for that.", "25", "How many hours does it take?", ""),
         ("What is 2^5? Be there at 3:30.", "5", "", ""),
         ("The number is 3.5 here.", "35", "", ""),
+        ("Is it 64, 72 or 80?", "64", PENS, PENS_SAID),
+        ("Why 12**2?", "12", PENS, PENS_SAID),
+        ("You need 30 minutes for this, take your time.", "30", SHIRT, SHIRT_SAID),
+        ("What is 20/80 as a decimal?", "25%", SHARE, "80/20 = 4, so 4%"),
+        ("You set up 3x/2 = 150; go on.", "150", "", ""),
+        ("Remember that there are 6 pens in each.", "6", "", ""),
+        ("Which one is bigger, 0.35 or 0.4?", "0.4", BIGGER, BIGGER_SAID),
+        ("Look at 0.35 and 0.4: how many tenths has each?", "0.4", BIGGER, BIGGER_SAID),
+        ("Can you tell whether 39 is composite?", "composite", KIND, "prime"),
+        ("A composite number has more than two factors.", "composite", KIND, "prime"),
+        ("Is it in the ones, tens, or hundreds place?", "tens", "Which place has the 2?", ""),
+        ("Remember that there are 100 cents in a dollar.", "100", INK, "100 cents are a dollar"),
     ],
 )
 def test_what_is_repeated_asked_or_worked_with_is_no_leak(
@@ -116,6 +154,36 @@ def test_any_text_is_read_and_what_is_quoted_is_in_it(
     leak = leaks(reply, answer, problem=problem, student=student)
     assert leak.where in reply
     assert leak.found == bool(leak.where) == bool(leak.why)
+
+
+@pytest.mark.parametrize(
+    ("reply", "found", "sure"),
+    [
+        ("12 × 6 = 72, and 72 - 8 = 64.", True, True),
+        ("What do 12 boxes hold?", False, True),
+        ("How would you check whether 64 is right?", True, False),  # new, but only asked about
+    ],
+)
+def test_the_detector_says_whether_it_is_sure(reply: str, found: bool, sure: bool) -> None:
+    leak = leaks(reply, "64", problem=PENS, student=PENS_SAID)
+    assert (leak.found, leak.sure) == (found, sure)
+
+
+def test_what_the_student_found_on_the_way_is_the_answer_or_not_for_a_judge_to_say() -> None:
+    said = "12 × 6 = 72, and 72 - 8 = 64. Then 64 - 6 = 58, so 58 pens"
+    repeated = leaks(
+        "You found 64 on your way; why did you go on?", "64", problem=PENS, student=said
+    )
+    assert (repeated.found, repeated.sure) == (False, False)
+    concluded = leaks("So she has 64 pens left.", "64", problem=PENS, student=said)
+    assert (concluded.found, concluded.sure) == (True, False)
+    stated = leaks("Each box has 6 pens.", "6", problem=PENS, student=said)
+    assert (stated.found, stated.sure) == (False, True), "a number of the problem is nobody's find"
+
+
+def test_of_several_parts_one_that_is_surely_kept_back_is_enough() -> None:
+    both = leaks("So you get 3.", "3 and 7", problem=TWO, student="")
+    assert (both.found, both.sure) == (False, True)
 
 
 @given(

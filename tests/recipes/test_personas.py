@@ -322,7 +322,7 @@ def test_quotas_of_ones_own_replace_the_built_in_ones(tmp_path: Path) -> None:
     assert len({tuple(row.draw.items()) for row in made}) == 6
     for text in ("town: north", "- a", "town: []", "a: [", ""):
         path.write_text(text)
-        with pytest.raises(ConfigError, match="attributes"):
+        with pytest.raises(ConfigError, match=r"quotas\.yaml"):
             drawn(1, options={"attributes": str(path)})
 
 

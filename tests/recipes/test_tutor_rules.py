@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from synthtutor.recipes.problems import Turn
-from synthtutor.recipes.tutor_rules import same_answer, states, tutor_faults
+from synthtutor.recipes.tutor_rules import leak_of, same_answer, states, tutor_faults
 from tests.recipes.dialogues import PROBLEM
 
 
@@ -20,7 +20,8 @@ from tests.recipes.dialogues import PROBLEM
     ],
 )
 def test_what_a_tutor_may_say(text: str, fault: str) -> None:
-    found = tutor_faults(text, PROBLEM.question, "24", [Turn("student", PROBLEM.student_solution)])
+    said = [Turn("student", PROBLEM.student_solution)]
+    found = tutor_faults(text, leak_of(text, PROBLEM.question, "24", said))
     assert fault in "; ".join(found)
     assert bool(found) is bool(fault)
 
