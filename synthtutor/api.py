@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
-from synthtutor.config import RunConfig
+from synthtutor.config import RoleSettings, RunConfig
 from synthtutor.engine import Finished
-from synthtutor.errors import BudgetExceeded
+from synthtutor.errors import BudgetExceeded, ConfigError
 from synthtutor.loops import run as run_on_a_loop
 from synthtutor.outputs import Summary, finished
 from synthtutor.provider import Provider
@@ -20,7 +21,7 @@ from synthtutor.reading import Reading
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.runs import find_recipe, opened
 
-__all__ = ["Result", "arun", "run", "running"]
+__all__ = ["Result", "RunOptions", "arun", "run", "running"]
 
 T = TypeVar("T")
 
@@ -42,13 +43,63 @@ class Result:
             reading.close()
 
 
+class RunOptions(TypedDict, total=False):
+    """The fields of `synthtutor.config.RunConfig` that a call may give by name, all optional.
+
+    ``n`` rows, or ``per_seed`` samples of each; ``budget_usd`` in US dollars and
+    ``max_tokens_total`` bound everything that the run ever spends; ``prices`` are dollars per
+    million input and output tokens; ``options`` are the recipe's own.
+    """
+
+    n: int | None
+    per_seed: int | None
+    mode: str | None
+    rubric: str | Path | None
+    controls: int
+    seed: int
+    prompts: str | Path | None
+    options: Mapping[str, object]
+    settings: Mapping[str, RoleSettings | Mapping[str, Any]]
+    base_urls: Mapping[str, str]
+    provider_options: Mapping[str, Mapping[str, str]]
+    prices: Mapping[str, tuple[float, float]]
+    concurrency: int
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    timeout_s: float | None
+    budget_usd: float | None
+    max_tokens_total: int | None
+    max_failed: float
+    batch: bool
+    batch_size: int
+    batch_wait_s: float
+    batch_poll_s: float
+
+
 def _configuration(
     recipe: str | Recipe[Any], models: str | Mapping[str, str], options: dict[str, Any]
 ) -> tuple[RunConfig, Recipe[Any]]:
     found = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    if not isinstance(found, Recipe):
+        raise ConfigError(f"{found!r} is not a recipe: decorate the function with @recipe")
     named = {"default": models} if isinstance(models, str) else dict(models)
     name = recipe if isinstance(recipe, str) else found.name
-    return RunConfig.checked({"recipe": name, "models": named, **options}), found
+    given = {field: _plain(value) for field, value in options.items()}
+    if "options" in given:
+        given["options"] = {field: _text(value) for field, value in given["options"].items()}
+    return RunConfig.checked({"recipe": name, "models": named, **given}), found
+
+
+def _plain(value: Any) -> Any:
+    """A value as ``run.yaml`` could hold it: paths as text, mappings as dicts."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return str(value) if isinstance(value, Path) else value
+
+
+def _text(value: Any) -> Any:
+    """A recipe's option as the command line would give it."""
+    return str(value) if isinstance(value, int | float) else value
 
 
 async def arun(
@@ -59,21 +110,26 @@ async def arun(
     rows: str | Path | Iterable[Any] | None = None,
     providers: Mapping[str, Provider] | None = None,
     on_finished: Callable[[Finished], None] | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Result:
     """Run a recipe into the folder ``out``; the same call again resumes and pays nothing twice.
 
     ``models`` maps roles to ``provider/model`` (one string: all roles); ``rows`` is a file or an
-    iterable; ``options`` are the fields of `synthtutor.config.RunConfig` (``n``, ``seed``,
-    ``budget_usd``, ``rubric``, ``concurrency``, …). Raises a `SynthtutorError` for what would
-    fail every row; a row that fails alone is in ``rejected.jsonl`` with its reason.
+    iterable of rows; ``providers`` are providers of your own by name; ``on_finished`` is called
+    with each sample; ``options`` are `RunOptions` (``n``, ``seed``, ``budget_usd``, ``rubric``,
+    ``concurrency``, …). Raises a `SynthtutorError` for what would fail every row; a row that
+    fails alone is in ``rejected.jsonl`` with its reason. To cancel it lets the calls under way land
+    first; to cancel it again drops them.
     """
+    given: dict[str, Any] = {**options}
     own_rows: Iterable[Any] | None = None
     if isinstance(rows, str | Path):
-        options["rows"] = str(rows)
+        given["rows"] = str(rows)
+    elif isinstance(rows, Mapping):
+        raise ConfigError("rows: this is a single row; give a list of rows, [row]")
     else:
         own_rows = rows
-    config, found = _configuration(recipe, models, options)
+    config, found = _configuration(recipe, models, given)
     folder = Path(out)
     async with opened(config, folder, recipe=found, rows=own_rows, providers=providers) as live:
         if own_rows is None:  # rows from Python cannot be named in a file
@@ -92,9 +148,15 @@ def run(
     rows: str | Path | Iterable[Any] | None = None,
     providers: Mapping[str, Provider] | None = None,
     on_finished: Callable[[Finished], None] | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Result:
-    """Do what `arun` does, without async, in a script or in a notebook whose event loop is already running."""
+    """Run a recipe into the folder ``out``; the same call again resumes and pays nothing twice.
+
+    ``models`` maps roles to ``provider/model`` (one string: all roles); ``rows`` is a file or an
+    iterable of rows; ``options`` are `RunOptions` (``n``, ``budget_usd``, ``rubric``, …). Raises
+    a `SynthtutorError` for what would fail every row. For scripts, and for notebooks, whose event
+    loop is already running; async code calls `arun`.
+    """
     return _finished(
         arun(
             recipe,
@@ -114,9 +176,11 @@ async def running(
     *,
     models: str | Mapping[str, str],
     out: str | Path,
-    **options: Any,
+    rows: str | Path | Iterable[Any] | None = None,
+    providers: Mapping[str, Provider] | None = None,
+    **options: Unpack[RunOptions],
 ) -> AsyncIterator[AsyncIterator[Finished]]:
-    """Give samples as they finish, to iterate over inside an ``async with``.
+    """Give samples as they finish, to iterate over inside an ``async with``; arguments as for `arun`.
 
     Leaving the block early stops the run; what was paid is in the journal.
     """
@@ -124,7 +188,15 @@ async def running(
 
     async def make() -> None:
         try:
-            await arun(recipe, models=models, out=out, on_finished=done.put_nowait, **options)
+            await arun(
+                recipe,
+                models=models,
+                out=out,
+                rows=rows,
+                providers=providers,
+                on_finished=done.put_nowait,
+                **options,
+            )
         finally:
             done.put_nowait(None)
 
@@ -154,16 +226,42 @@ def _finished(work: Coroutine[Any, Any, T]) -> T:
         return run_on_a_loop(work)
     results: list[T] = []
     errors: list[BaseException] = []
+    cancel: list[Callable[[], object]] = []
+    over = threading.Event()  # an interrupted join takes its thread for ended, in Python 3.11
+
+    async def noted() -> T:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None  # noqa: S101  # a coroutine runs in a task
+        cancel.append(partial(loop.call_soon_threadsafe, task.cancel))
+        return await work
 
     def body() -> None:
         try:
-            results.append(run_on_a_loop(work))
+            results.append(run_on_a_loop(noted()))
         except BaseException as error:  # raised again in the caller's thread
             errors.append(error)
+        finally:
+            over.set()
 
     thread = threading.Thread(target=body, name="synthtutor.run")
     thread.start()
+    _wait(over, cancel)
     thread.join()
     if errors:
         raise errors[0]
     return results[0]
+
+
+def _wait(over: threading.Event, cancel: Sequence[Callable[[], object]]) -> None:
+    """Wait for the run's end. To be interrupted ends the run too: it must not go on unseen.
+
+    Once, and what is paid for lands; twice, and it ends at once.
+    """
+    try:
+        over.wait()
+    except KeyboardInterrupt:
+        for stop in cancel:
+            with suppress(RuntimeError):  # its loop has ended meanwhile
+                stop()
+        _wait(over, cancel)
+        raise

@@ -15,7 +15,6 @@ import gc
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar, get_args
@@ -34,13 +33,13 @@ from synthtutor.errors import (
     Unauthorized,
 )
 from synthtutor.journal import SampleRecord
-from synthtutor.messages import Request, Response, storable
-from synthtutor.provider import Capabilities, Provider
+from synthtutor.messages import Message, storable
 from synthtutor.session import RunContext, Session
 from synthtutor.sources import BadRow, Occurrences, canonical
+from synthtutor.stopping import Stop
 from synthtutor.tutoring import Outcome, Sample
 
-__all__ = ["Engine", "Finished", "Gate", "Progress", "Stop", "calls_landed", "sample_id"]
+__all__ = ["Engine", "Finished", "Progress", "Stop", "sample_id"]
 
 Row = TypeVar("Row")
 RecipeFunction = Callable[[Session, Row], Awaitable[Sample]]
@@ -77,114 +76,6 @@ class Progress:
         return self.kept + self.rejected + self.undetermined + self.failed
 
 
-@dataclass(slots=True, eq=False)
-class _Flight:
-    """One sample under way: its task, and how many of its calls are at a provider right now."""
-
-    task: asyncio.Task[None]
-    calls: int = 0
-    landed: int = 0
-
-
-_GRACE_S = 1.0
-_flight: ContextVar[_Flight] = ContextVar("flight")
-
-
-def calls_landed() -> int:
-    """How many calls of the sample at hand have landed: its claim to go first.
-
-    A sample nearest its end goes before a new one, so that a run that stops early, out of money
-    or of patience, has finished as many as it could.
-    """
-    flight = _flight.get(None)
-    return flight.landed if flight is not None else 0
-
-
-class Stop:
-    """The run's brake. ``reason`` is None while it runs."""
-
-    def __init__(self) -> None:
-        self.reason: str | None = None
-        self.error: SynthtutorError | None = None
-        self._flights: set[_Flight] = set()
-
-    def request(self, reason: str, error: SynthtutorError | None = None) -> None:
-        """Admit nothing more and let paid calls land. The first reason given is the one kept."""
-        if self.reason is not None:
-            return
-        self.reason, self.error = reason, error
-        for flight in [flight for flight in self._flights if flight.calls == 0]:
-            flight.task.cancel()
-
-    def end_soon(self, flight: _Flight) -> None:
-        """Let a sample whose last paid call has landed be finished and recorded, if it was the last.
-
-        If it was not, the sample's next call ends it; if it waits for a limit or a retry instead,
-        this does.
-        """
-
-        def end() -> None:
-            if flight in self._flights and flight.calls == 0:
-                flight.task.cancel()
-
-        asyncio.get_running_loop().call_later(_GRACE_S, end)
-
-    def now(self) -> None:
-        """Drop the calls under way too; what was answered is already on its way to the journal."""
-        self.request("interrupted")
-        for flight in list(self._flights):
-            flight.task.cancel()
-
-    def admit(self, _sample: bytes = b"") -> None:
-        """Raise CancelledError where no new call may be made."""
-        if self.reason is not None:
-            raise asyncio.CancelledError(self.reason)
-
-    @contextmanager
-    def flying(self, task: asyncio.Task[None]) -> Iterator[None]:
-        """Know of a sample for as long as it is under way."""
-        flight = _Flight(task)
-        token = _flight.set(flight)
-        self._flights.add(flight)
-        try:
-            yield
-        finally:
-            self._flights.discard(flight)
-            _flight.reset(token)
-
-
-class Gate:
-    """The innermost wrapper: the last look before a call is sent, and the count of those that are."""
-
-    def __init__(self, provider: Provider, stop: Stop) -> None:
-        self._provider = provider
-        self._stop = stop
-
-    async def complete(self, request: Request) -> Response:
-        """The provider's reply; a stopped run sends nothing more."""
-        self._stop.admit()
-        flight = _flight.get(None)
-        if flight is None:
-            return await self._provider.complete(request)
-        flight.calls += 1
-        try:
-            response = await self._provider.complete(request)
-            flight.landed += 1
-            return response  # the count below belongs to both ways out
-        finally:
-            flight.calls -= 1
-            if self._stop.reason is not None and flight.calls == 0:
-                self._stop.end_soon(flight)
-
-    def capabilities(self, model: str) -> Capabilities:
-        """The provider's."""
-        return self._provider.capabilities(model)
-
-    async def aclose(self) -> None:
-        """Close the provider."""
-        await self._provider.aclose()
-
-
 @dataclass(slots=True)
 class Engine(Generic[Row]):
     """Runs ``function`` over rows. ``kind`` tells samples from controls in the journal.
@@ -205,19 +96,57 @@ class Engine(Generic[Row]):
     progress: Progress = field(default_factory=Progress)
     on_finished: Callable[[Finished], None] | None = None
     _at_once: int = field(default=0, init=False)
+    _under_way: int = field(default=0, init=False)
+    _raised: Exception | None = field(default=None, init=False)
 
     async def run(self, rows: Iterable[Row | BadRow]) -> None:
-        """Until the rows or the run are at their end. What stopped it early is in ``stop``."""
+        """Until the rows or the run are at their end. What stopped it early is in ``stop``.
+
+        To cancel it stops it, and paid calls land first; to cancel it again drops them. Raises what
+        ``rows`` or ``on_finished`` raise, after paid calls have landed.
+        """
         slots = asyncio.Semaphore(self.samples_in_flight)
+
+        def back(_: asyncio.Task[None]) -> None:
+            self._under_way -= 1
+            slots.release()
+
         with _rare_collections(), Occurrences() as occurrences:
             async with asyncio.TaskGroup() as group:
-                for position, (row, sample) in enumerate(self._named(rows, occurrences)):
-                    await slots.acquire()
-                    if self.stop.reason is not None:
-                        break
-                    self.progress.waiting += 1
-                    task = group.create_task(self._sample(row, sample, position))
-                    task.add_done_callback(lambda _: slots.release())
+                try:
+                    for position, (row, sample) in enumerate(self._named(rows, occurrences)):
+                        await slots.acquire()
+                        if self.stop.reason is not None:
+                            break
+                        self.progress.waiting += 1
+                        self._under_way += 1
+                        task = group.create_task(self._sample(row, sample, position))
+                        task.add_done_callback(back)
+                    await self._all_back(slots)
+                except asyncio.CancelledError:
+                    await self._landed(slots)
+                    raise
+        if self._raised is not None:
+            raise self._raised
+
+    async def _all_back(self, slots: asyncio.Semaphore) -> None:
+        """Wait until no sample is under way."""
+        while self._under_way:
+            await slots.acquire()
+
+    async def _landed(self, slots: asyncio.Semaphore) -> None:
+        """Let paid calls land; to be cancelled while they do drops them."""
+        self.stop.request("interrupted")
+        try:
+            await self._all_back(slots)
+        except asyncio.CancelledError:
+            self.stop.now()
+            raise
+
+    def _stopped_by(self, error: Exception) -> None:
+        """Stop, and raise it when paid calls have landed."""
+        self._raised = self._raised or error
+        self.stop.request(f"{type(error).__name__}: {error}")
 
     def _named(
         self, rows: Iterable[Row | BadRow], occurrences: Occurrences
@@ -227,17 +156,21 @@ class Engine(Generic[Row]):
                 yield row, sample_id(self.name, self.kind, row, occurrences)
         except SynthtutorError as error:
             self.stop.request("the rows cannot be read", error)
+        except Exception as error:  # the caller's own code, with calls of ours under way
+            self._stopped_by(error)
 
     async def _sample(self, row: Row | BadRow, sample: bytes, position: int) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # a coroutine runs in a task
         try:
-            with self.stop.flying(task):
+            with self.stop.flying(task) as flight:
                 finished = await self._made(row, sample)
-            if finished is not None and not self.dry:
+            if finished is not None and not (self.dry or flight.turned_away):
                 await self._record(finished, sample, position)
         except JournalError as error:
             self.stop.request("the journal cannot be written", error)
+        except Exception as error:  # on_finished is the caller's own code
+            self._stopped_by(error)
         finally:
             self.progress.waiting -= 1
 
@@ -260,7 +193,7 @@ class Engine(Generic[Row]):
             "reasons": list(made.reasons),
             "lineage": {"recipe": self.name, **session.lineage()},
         }
-        messages = [{"role": m.role, "content": m.content} for m in made.messages]
+        messages = [{"role": m.role, "content": _text(m)} for m in made.messages]
         body = {"id": session.sample.hex(), "messages": messages, "metadata": metadata}
         return Finished(made.outcome, "; ".join(made.reasons), body)
 
@@ -349,6 +282,12 @@ def _rare_collections(objects: int = 20_000) -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+def _text(message: Message) -> str:
+    if not isinstance(message.content, str):
+        raise RecipeError(f"the content of a message is no text: {message.content!r:.100}")
+    return message.content
 
 
 def _failure(

@@ -6,6 +6,7 @@
     │   ├── Retryable        worth asking again after a wait
     │   │   ├── RateLimited  too many requests or tokens (429)
     │   │   └── Unavailable  connection, timeout, 5xx, a broken body
+    │   │       └── Unreachable  nobody is there: refused, no such host
     │   ├── Rejected         this request will never work (400, 404, 413, 422)    → the row fails
     │   └── Unauthorized     no valid key, or no money (401, 402, 403)            → the run stops
     ├── InvalidOutput        a paid reply that is no answer: refused, cut, unparsable
@@ -35,6 +36,7 @@ __all__ = [
     "SynthtutorError",
     "Unauthorized",
     "Unavailable",
+    "Unreachable",
 ]
 
 
@@ -81,6 +83,10 @@ class RateLimited(Retryable):
 
 class Unavailable(Retryable):
     """Connection refused or dropped, timeout, 5xx, or a body that is not what the API promises."""
+
+
+class Unreachable(Unavailable):
+    """No connection came about at all: refused, no such host, nobody in time. Nothing was sent."""
 
 
 class Rejected(ProviderError):

@@ -11,7 +11,8 @@ Why it is built the way it is:
   it with the process, so no stale lock ever needs cleaning.
 * A ballast file keeps space aside. When the disk fills up, it is given back, the waiting replies
   and those still under way are committed into the space it leaves, and whoever puts one then hears
-  that the run must stop: what was paid is kept even then.
+  that the run must stop: what was paid is kept even then. What the journal cannot take for
+  another reason (its file may not grow, somebody else has locked it) goes into a file beside it.
 * No clock decides anything: ``at`` is only for people. Order is the rowid's, durations are
   monotonic.
 """
@@ -25,7 +26,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -36,9 +37,10 @@ import orjson
 from synthtutor.disk import fill, lock
 from synthtutor.errors import JournalError
 from synthtutor.messages import Response
-from synthtutor.tables import FORMAT, FROM_1, META, PUT_CALL, PUT_SAMPLE, SCHEMA, transaction
+from synthtutor.rescue import keep, take_in
+from synthtutor.tables import PUT_CALL, PUT_SAMPLE, opened, read_only, transaction
 
-__all__ = ["BatchRecord", "Call", "Journal", "Replay", "SampleRecord", "read_only"]
+__all__ = ["BatchRecord", "Call", "Journal", "Replay", "SampleRecord"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class BatchRecord:
 _Write = tuple[str, tuple[Any, ...]]
 # The last two: a value that no column can hold. The writer must outlive it, or all would wait.
 _UNWRITABLE = (sqlite3.Error, ValueError, OverflowError)
+_IMPATIENT_MS = 1000  # how long a lock is waited for once the journal is broken
 
 
 class Journal:
@@ -123,6 +126,7 @@ class Journal:
     def __init__(self, path: Path, *, ballast_bytes: int = 4 << 20) -> None:
         self.path = path
         self._ballast = path.with_name("journal.ballast")
+        self._rescue = path.with_name("journal.rescue")
         self._ballast_bytes = ballast_bytes
         self._queue: queue.SimpleQueue[tuple[_Write, asyncio.Future[None]] | None] = (
             queue.SimpleQueue()
@@ -137,8 +141,9 @@ class Journal:
                 self._lock = lock(self.path.with_name("journal.lock"))
                 undo.callback(os.close, self._lock)
                 undo.callback(self._ballast.unlink, missing_ok=True)
-                writer = self._connect()
+                writer = opened(self.path)
                 undo.callback(writer.close)
+                take_in(writer, self._rescue)
                 self._reader = read_only(self.path)
                 undo.callback(self._reader.close)
                 fill(self._ballast, self._ballast_bytes)
@@ -291,14 +296,18 @@ class Journal:
         except _UNWRITABLE as first:
             if self._broken is None:
                 self._broken = JournalError(f"{self.path}: {first}; nothing more is asked")
-            if not self._ballast.exists():
-                return self._broken
-            self._ballast.unlink(missing_ok=True)
-            try:
-                transaction(connection, writes)
-            except _UNWRITABLE:
-                return self._broken
+            kept = self._without_ballast(connection, writes) or keep(self._rescue, writes)
+            return None if kept else self._broken
         return None
+
+    def _without_ballast(self, connection: sqlite3.Connection, writes: list[_Write]) -> bool:
+        """Try again in the ballast's place, if it is still there."""
+        with suppress(OSError, *_UNWRITABLE):
+            connection.execute(f"PRAGMA busy_timeout = {_IMPATIENT_MS}")
+            self._ballast.unlink()
+            transaction(connection, writes)
+            return True
+        return False
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
@@ -358,32 +367,6 @@ class Journal:
     def _one(self, sql: str, *values: object) -> Any:
         return self._reader.execute(sql, values).fetchone()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, timeout=60
-        )
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute(META)
-            self._check_format(connection)
-            connection.executescript(SCHEMA)
-            connection.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _check_format(self, connection: sqlite3.Connection) -> None:
-        found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-        if found is not None and found[0] == "1":
-            connection.executescript(FROM_1)
-        elif found is not None and found[0] != str(FORMAT):
-            raise JournalError(
-                f"{self.path}: written in format {found[0]}, this version reads {FORMAT}; "
-                "use the version of synthtutor that wrote it"
-            )
-
 
 def _resolve(waiting: list[asyncio.Future[None]], error: JournalError | None) -> None:
     for done in waiting:
@@ -392,8 +375,3 @@ def _resolve(waiting: list[asyncio.Future[None]], error: JournalError | None) ->
                 done.set_result(None)
             else:
                 done.set_exception(error)
-
-
-def read_only(path: Path) -> sqlite3.Connection:
-    """A connection to a journal that cannot change it."""
-    return sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=60)

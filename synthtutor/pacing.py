@@ -49,7 +49,7 @@ class Cost:
 
 @dataclass(slots=True)
 class Ticket:
-    """One call as it was sent: the how-manieth, when, and what each limit was thought to hold then."""
+    """One call as it was sent: its number, when, and what each limit was thought to hold then."""
 
     number: int
     at: float

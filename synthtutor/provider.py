@@ -8,23 +8,28 @@ in the same words: how long to wait, what a status means, where reasoning ends a
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, Literal, Protocol, runtime_checkable
+
+import orjson
 
 from synthtutor import keys
 from synthtutor.errors import (
+    ConfigError,
     ProviderError,
     RateLimited,
     Rejected,
+    Retryable,
     Unauthorized,
     Unavailable,
 )
-from synthtutor.messages import RateLimitStatus, Request, Response, Settings
+from synthtutor.headers import rate_limits, refill_s, retry_after_s
+from synthtutor.messages import Request, Response, Settings
 
 __all__ = [
     "BatchLimits",
@@ -34,11 +39,15 @@ __all__ = [
     "CountingProvider",
     "Endpoint",
     "Provider",
+    "content_text",
     "error_for_status",
+    "object_of",
     "rate_limits",
+    "read_json",
     "redact",
     "retry_after_s",
     "scrubbed",
+    "sendable",
     "split_thinking",
 ]
 
@@ -204,106 +213,6 @@ class CountingProvider(Protocol):
         ...
 
 
-def retry_after_s(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
-    """The server's word on how long to wait, in seconds; None where it says nothing.
-
-    Reads ``retry-after-ms``, then ``retry-after`` as seconds or as an HTTP date. ``headers`` must
-    be lower-case or case-insensitive.
-    """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return max(0.0, milliseconds / 1000)
-    value = headers.get("retry-after")
-    seconds = _number(value)
-    if seconds is not None:
-        return max(0.0, seconds)
-    if value:
-        return _seconds_until(value, now)
-    return None
-
-
-def rate_limits(
-    headers: Mapping[str, str], *, now: datetime | None = None
-) -> RateLimitStatus | None:
-    """What the vendors' rate-limit headers say is left; None where there are none.
-
-    Understands ``x-ratelimit-{limit,remaining,reset}-{requests,tokens}`` (resets as Go durations
-    or seconds), ``anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-…`` (resets as
-    RFC 3339 times) and Fireworks' ``x-ratelimit-limit-tokens-{prompt,generated}``.
-    """
-    if not any("ratelimit" in name.lower() for name in headers):
-        return None  # most endpoints of one's own, which are asked the fastest
-    found: dict[str, float | int | None] = {}
-    for kind in ("requests", "tokens", "input-tokens", "output-tokens"):
-        name = kind.replace("-", "_")
-        for what in ("limit", "remaining", "reset"):
-            value = headers.get(f"anthropic-ratelimit-{kind}-{what}") or headers.get(
-                f"x-ratelimit-{what}-{kind}"
-            )
-            if not value:
-                continue
-            if what == "reset":
-                found[f"{name}_reset_s"] = _reset_s(value, now)
-            else:
-                number = _number(value)
-                found[f"{name}_{what}"] = None if number is None else int(number)
-    for kind, name in (("prompt", "input_tokens"), ("generated", "output_tokens")):
-        number = _number(headers.get(f"x-ratelimit-limit-tokens-{kind}"))
-        if number is not None:
-            found[f"{name}_limit"] = int(number)
-    return RateLimitStatus(**found) if found else None  # type: ignore[arg-type]  # built by name
-
-
-def _refill_s(headers: Mapping[str, str]) -> float | None:
-    """When the limit that is used up is full again, in seconds; None where none says it is."""
-    limits = rate_limits(headers)
-    kinds = ("requests", "tokens", "input_tokens", "output_tokens")
-    return max(
-        (
-            reset_s
-            for kind in kinds
-            if getattr(limits, f"{kind}_remaining", None) == 0
-            and (reset_s := getattr(limits, f"{kind}_reset_s", None)) is not None
-        ),
-        default=None,
-    )
-
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s)")
-_DURATION_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-
-
-def _reset_s(value: str, now: datetime | None) -> float | None:
-    seconds = _number(value)
-    if seconds is not None:
-        return max(0.0, seconds)
-    parts = _DURATION.findall(value)
-    if parts and "".join(number + unit for number, unit in parts) == value:
-        return sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
-    return _seconds_until(value, now)
-
-
-def _seconds_until(value: str, now: datetime | None) -> float | None:
-    try:
-        then = datetime.fromisoformat(value)
-    except ValueError:
-        try:
-            then = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-    if then.tzinfo is None:
-        then = then.replace(tzinfo=UTC)
-    return max(0.0, (then - (now or datetime.now(UTC))).total_seconds())
-
-
-def _number(value: str | None) -> float | None:
-    try:
-        number = float(value or "")
-    except ValueError:
-        return None
-    return number if number == number and abs(number) != float("inf") else None
-
-
 _CONTEXT = re.compile(
     r"context.{0,20}(length|window|size|limit)|maximum context|too long|too many tokens"
     r"|exceeds? the (available )?context",
@@ -318,6 +227,10 @@ _QUOTA = re.compile(
     r"insufficient_quota|insufficient balance|credit balance|billing|spend.?limit|exceeded your current quota",
     re.IGNORECASE,
 )
+# Every word of a rate limit may stand beside an advertisement: "…/settings/billing".
+_LINK = re.compile(r"https?://\S+")
+_MORE_THAN_EVER = re.compile(r"request too large", re.IGNORECASE)
+_LONGEST_S = 3600.0  # that a server is waited for before it is asked again, whatever it says
 
 
 def error_for_status(
@@ -330,28 +243,68 @@ def error_for_status(
 ) -> ProviderError:
     """The synthtutor error that an HTTP error status means. ``code`` is the vendor's own error code.
 
-    A 429 that does not say how long to wait takes the word of its rate-limit reset headers.
+    A 429 that does not say how long to wait takes the word of its rate-limit reset headers; an hour
+    is the most. One that is for a request larger than the whole limit is no matter of time.
     """
-    text = f"{code} {message}"
+    text = f"{code} {_LINK.sub('', message)}"
     line = f"HTTP {status}: {message}" if message else f"HTTP {status}"
-    if status in (401, 402, 403, 412) or (status == 429 and _QUOTA.search(text)):
+    used_up = _QUOTA.search(text) and code != "rate_limit_exceeded"
+    if status in (401, 402, 403, 412) or (status == 429 and used_up):
         return Unauthorized(line, status=status, request_id=request_id)
-    if status == 429:
+    too_large = status == 413 or (status == 429 and _MORE_THAN_EVER.search(text))
+    if not too_large and (status in (408, 409, 425, 429) or status >= 500):
+        kind: type[Retryable] = RateLimited if status == 429 else Unavailable
         wait = retry_after_s(headers)
-        if wait is None:
-            wait = _refill_s(headers)
-        return RateLimited(line, retry_after_s=wait, status=status, request_id=request_id)
-    if status in (408, 409, 425) or status >= 500:
-        wait = retry_after_s(headers)
-        return Unavailable(line, retry_after_s=wait, status=status, request_id=request_id)
+        if wait is None and status == 429:
+            wait = refill_s(headers)
+        wait = None if wait is None else min(wait, _LONGEST_S)
+        return kind(line, retry_after_s=wait, status=status, request_id=request_id)
     reason: Literal["model", "context", "content", "request"] = "request"
-    if status == 413 or code == "context_length_exceeded" or _CONTEXT.search(text):
+    if too_large or code == "context_length_exceeded" or _CONTEXT.search(text):
         reason = "context"
     elif code == "model_not_found" or status == 404 or _MODEL.search(text):
         reason = "model"
     elif code in ("content_policy_violation", "content_filter", "invalid_prompt"):
         reason = "content"
     return Rejected(line, reason=reason, status=status, request_id=request_id)
+
+
+def read_json(content: bytes) -> Any:
+    """A reply's body. Raises json.JSONDecodeError where it is no JSON.
+
+    Half a surrogate pair, which a text may end in that was cut within an emoji, is let through:
+    a `Response` makes U+FFFD of it.
+    """
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        if b"\\u" not in content:
+            raise
+        return json.loads(content)
+
+
+def object_of(told: Any) -> Mapping[str, Any]:
+    """A JSON object, as some server tells it; an empty one for what is none."""
+    return told if isinstance(told, dict) else {}
+
+
+def sendable(key: str, *variables: str) -> str:
+    """The key, without the line end it was pasted with.
+
+    Raises ConfigError, naming the variables, where no header can carry it.
+    """
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        names = " or ".join(variables)
+        raise ConfigError(f"the API key in {names} has characters that no key has")
+    return key
+
+
+def content_text(content: Any) -> str:
+    """The text of a chat message's content, also where it comes in parts."""
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content)
+    return content or ""
 
 
 def redact(text: str, *secrets: str | None) -> str:

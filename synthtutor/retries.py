@@ -7,18 +7,21 @@ from collections.abc import Awaitable, Callable
 
 import tenacity
 
-from synthtutor.errors import RateLimited, Retryable
+from synthtutor.errors import ProviderError, RateLimited, Retryable, Unreachable
 from synthtutor.messages import Request, Response
 from synthtutor.provider import Capabilities, Provider
 
 __all__ = ["Retrying"]
+
+_ATTEMPTS_UNANSWERED = 3
 
 
 class Retrying:
     """Asks again after `Retryable`, with full jitter and the server's own Retry-After.
 
     Faults are retried ``attempts`` times within ``deadline_s`` seconds of the first; rate limits
-    are waited out, however often they come: a row never fails because of them alone.
+    are waited out, however often they come: a row never fails because of them alone. Where nobody
+    has ever answered, three attempts tell that the address is wrong, and every other call has one.
     ``on_retry`` hears of every failed attempt. ``sleep`` is a parameter so that tests own time.
     """
 
@@ -39,14 +42,15 @@ class Retrying:
         self._jitter = tenacity.wait_random(0, 0.25)
         self._on_retry = on_retry or (lambda _error: None)
         self._sleep = sleep
+        self._answered = False
+        self._given_up = False
 
     async def complete(self, request: Request) -> Response:
         """The reply, or the last error."""
         # tenacity costs as much as the rest of a call, so the first attempt goes without it.
         try:
-            return await self._provider.complete(request)
+            return await self._asked(request)
         except Retryable as error:
-            self._on_retry(error)
             first: Retryable | None = error
         again = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Retryable),
@@ -60,12 +64,19 @@ class Retrying:
                 if first is not None:  # already made, above
                     failed, first = first, None
                     raise failed
-                try:
-                    return await self._provider.complete(request)
-                except Retryable as error:
-                    self._on_retry(error)
-                    raise
+                return await self._asked(request)
         raise AssertionError("tenacity reraises")  # pragma: no cover
+
+    async def _asked(self, request: Request) -> Response:
+        try:
+            response = await self._provider.complete(request)
+        except ProviderError as error:
+            self._answered |= not isinstance(error, Unreachable)
+            if isinstance(error, Retryable):
+                self._on_retry(error)
+            raise
+        self._answered = True
+        return response
 
     def capabilities(self, model: str) -> Capabilities:
         """The provider's."""
@@ -90,6 +101,9 @@ class Retrying:
             if state.outcome and isinstance(state.outcome.exception(), RateLimited):
                 return False
             faults.append(state.outcome_timestamp or 0.0)
-            return len(faults) >= self._attempts or faults[-1] - faults[0] >= self._deadline_s
+            if self._answered:
+                return len(faults) >= self._attempts or faults[-1] - faults[0] >= self._deadline_s
+            self._given_up |= len(faults) >= min(_ATTEMPTS_UNANSWERED, self._attempts)
+            return self._given_up
 
         return enough

@@ -1,6 +1,6 @@
 """What a recipe talks to: `Session`. Each call it makes is journaled before the recipe goes on.
 
-A call is keyed by its content: the sample, the branch, the request, and the how-manieth time this
+A call is keyed by its content: the sample, the branch, the request, and how often this
 very request is asked there. So a changed prompt asks anew only what changed, and everything else
 replays. Equal requests that run *concurrently* would swap their ordinals between runs; therefore
 a session belongs to one task, and children that run beside each other each take a
@@ -22,7 +22,7 @@ from synthtutor.asking import asked_again, first_request, is_no_answer, seeded
 from synthtutor.errors import ConfigError, InvalidOutput, RecipeError
 from synthtutor.journal import Call, Journal, Replay
 from synthtutor.judge import Judgement, criteria_shape, judgement, lenient
-from synthtutor.messages import Message, Request, Response, Settings, Usage
+from synthtutor.messages import Message, Request, Response, Schema, Settings, Usage
 from synthtutor.prices import Price
 from synthtutor.prompts import Prompts
 from synthtutor.provider import Capabilities, Provider
@@ -87,21 +87,26 @@ class _Ledger:
 
 
 class _Asked(NamedTuple):
-    """Who is asked, in which role, by which prompt, for the how-manieth time."""
+    """Who is asked, in which role, by which prompt, and how often before."""
 
     role: Role
     name: str
     stage: str
+    schema: Schema | None
     attempt: int = 0
 
 
 class CallSite(NamedTuple):
-    """Where a recipe is when it asks: for a provider that answers by that."""
+    """Where a recipe is when it asks: for a provider that answers by that.
+
+    ``schema`` is that of the answer, also where the model only gets it within the prompt.
+    """
 
     kind: str
     role: str
     stage: str
     attempt: int
+    schema: Schema | None
 
 
 call_at_hand: ContextVar[CallSite] = ContextVar("call_at_hand")
@@ -268,7 +273,7 @@ class Session:
         role = self._role(role_name)
         if role.overrides:
             settings = replace(settings, **role.overrides)
-        asked = _Asked(role, role_name, stage)
+        asked = _Asked(role, role_name, stage, shape.schema)
         for name in role.capabilities.left_out(settings):
             where = role.model, name
             self._context.left_out[where] = self._context.left_out.get(where, 0) + 1
@@ -308,7 +313,7 @@ class Session:
 
     async def _pay(self, key: bytes, request: Request, asked: _Asked) -> Response:
         self._context.admit(self.sample)
-        call_at_hand.set(CallSite(self._kind, asked.name, asked.stage, asked.attempt))
+        call_at_hand.set(CallSite(self._kind, asked.name, asked.stage, asked.attempt, asked.schema))
         started = time.monotonic()
         response = await asked.role.provider.complete(request)
         cost = asked.role.price.cost(response.usage, batched=response.batched)

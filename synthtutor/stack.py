@@ -14,7 +14,6 @@ from typing import Any, cast
 
 from synthtutor.batches import Batched, Batching
 from synthtutor.config import RunConfig
-from synthtutor.engine import Gate, Stop, calls_landed
 from synthtutor.errors import ConfigError, Retryable
 from synthtutor.limits import Limited, Limits
 from synthtutor.meter import Meter, Metered
@@ -24,6 +23,7 @@ from synthtutor.provider import BatchProvider, Endpoint, Provider
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.retries import Retrying
 from synthtutor.session import Role
+from synthtutor.stopping import Gate, Stop, calls_landed
 
 __all__ = ["Stack", "endpoint_of", "models_of", "stacked"]
 
@@ -123,6 +123,12 @@ async def stacked(
 
 def models_of(config: RunConfig, recipe: Recipe[Any]) -> dict[str, str]:
     """Each of the recipe's roles with its model: its own, else ``default``, else the writer's."""
+    unknown = set(config.models) - set(recipe.roles) - {"default"}
+    if unknown:
+        raise ConfigError(
+            f"recipe {recipe.name} has no role {', '.join(sorted(unknown))}; "
+            f"its roles: {', '.join(recipe.roles)}"
+        )
     models: dict[str, str] = {}
     for role in recipe.roles:
         model = config.models.get(role) or config.models.get("default")
@@ -130,12 +136,6 @@ def models_of(config: RunConfig, recipe: Recipe[Any]) -> dict[str, str]:
         if model is None:
             raise ConfigError(f"no model for role {role!r}: add --model {role}=provider/model")
         models[role] = model
-    unknown = set(config.models) - set(recipe.roles) - {"default"}
-    if unknown:
-        raise ConfigError(
-            f"recipe {recipe.name} has no role {', '.join(sorted(unknown))}; "
-            f"its roles: {', '.join(recipe.roles)}"
-        )
     return models
 
 

@@ -44,6 +44,10 @@ _HINTS = {
 }
 
 
+# Mending takes time with the square of the length: a longer text would hold up all other calls.
+_MENDABLE = 50_000
+
+
 class Shape(Generic[T]):
     """A type that a reply can be parsed into, with the schema that asks for it.
 
@@ -122,6 +126,8 @@ def _shape_of(type_: Hashable) -> Shape[Any]:
 
 def mended(text: str) -> Any:
     """The JSON that can still be read out of a text, as a value; None where it is beyond repair."""
+    if len(text) > _MENDABLE:
+        return None
     from json_repair import loads
 
     try:

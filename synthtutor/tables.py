@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-__all__ = ["FORMAT", "FROM_1", "META", "PUT_CALL", "PUT_SAMPLE", "SCHEMA", "transaction"]
+from synthtutor.errors import JournalError
+
+__all__ = [
+    "FORMAT",
+    "META",
+    "PUT_CALL",
+    "PUT_SAMPLE",
+    "SCHEMA",
+    "opened",
+    "read_only",
+    "transaction",
+]
 
 FORMAT = 2
 META = "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
@@ -61,3 +73,46 @@ def transaction(
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """A connection that writes, for any thread, to a journal of this format; made where there is none.
+
+    Raises JournalError for one of another format, and for a database that is no journal.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
+    try:
+        _refuse_foreign(connection, path)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(META)
+        _check_format(connection, path)
+        connection.executescript(SCHEMA)
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection to a journal that cannot change it."""
+    return sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=60)
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise JournalError for a database of something else, which stays as it is."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if tables and "meta" not in tables:
+        raise JournalError(f"{path}: is no journal of synthtutor; take another folder")
+
+
+def _check_format(connection: sqlite3.Connection, path: Path) -> None:
+    found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    if found is not None and found[0] == "1":
+        connection.executescript(FROM_1)
+    elif found is not None and found[0] != str(FORMAT):
+        raise JournalError(
+            f"{path}: written in format {found[0]}, this version reads {FORMAT}; "
+            "use the version of synthtutor that wrote it"
+        )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ import pytest
 
 import synthtutor
 from synthtutor import Message, Recipe, Sample, Session, arun, recipe, run, running
+from synthtutor.api import RunOptions
+from synthtutor.config import RunConfig
 from synthtutor.errors import ConfigError, Unauthorized
 from synthtutor.messages import Request, Response
 from synthtutor.testing import ScriptedProvider
@@ -57,6 +61,30 @@ async def test_a_run_where_a_loop_is_running_already(tmp_path: Path) -> None:
         run(question, models="m", out=tmp_path)
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signal to one thread")
+async def test_an_interrupt_in_a_notebook_ends_the_run_and_what_is_paid_lands(
+    tmp_path: Path,
+) -> None:
+    class Interrupting(ScriptedProvider):
+        async def complete(self, request: Request) -> Response:
+            if self.calls == 3:
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                await asyncio.sleep(0.1)
+            return await super().complete(request)
+
+    first, again = Interrupting(echo), ScriptedProvider(echo)
+    options: dict[str, Any] = {"models": MODEL, "out": tmp_path, "rows": numbered(500)}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(question, **options, providers=given(first), concurrency=1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert first.calls < 500
+    run(question, **options, providers=given(again))
+    assert first.calls + again.calls == 500, "the run is over, and nothing was asked twice"
+
+
 def test_the_same_call_again_resumes_and_pays_nothing(tmp_path: Path) -> None:
     provider = ScriptedProvider(echo)
     for count in (2, 5, 5):
@@ -82,7 +110,31 @@ def test_options_are_those_of_the_configuration(tmp_path: Path) -> None:
     result = run(question, models=MODEL, out=tmp_path, rows=numbered(9), providers=given(), n=4)
     assert result.summary.made == 4
     with pytest.raises(ConfigError, match="budget: there is no such field; did you mean"):
-        run(question, models=MODEL, out=tmp_path, rows=numbered(9), budget=4)
+        run(question, models=MODEL, out=tmp_path, rows=numbered(9), budget=4)  # type: ignore[call-arg]
+
+
+def test_every_field_of_the_configuration_is_an_option_with_a_name() -> None:
+    named = {"recipe", "models", "rows"}
+    assert set(RunOptions.__annotations__) == set(RunConfig.model_fields) - named
+
+
+def test_paths_and_numbers_are_taken_as_they_are(tmp_path: Path) -> None:
+    pack = Path(__file__).parents[1] / "examples" / "short_reply.yaml"
+    options = {"malrules": "longer-is-larger", "turns": 2}
+    out = tmp_path / "dialogue"
+    result = run("dialogue", models="scripted/x", n=1, rubric=pack, options=options, out=out)
+    assert result.summary.made == 1
+    config = RunConfig.load(out / "run.yaml")
+    assert config.rubric == str(pack)
+    assert config.options == {"malrules": "longer-is-larger", "turns": "2"}
+
+
+def test_a_function_that_is_no_recipe_and_a_row_that_is_no_list_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="decorate the function with @recipe"):
+        run(question.function, models=MODEL, out=tmp_path / "run")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="give a list of rows"):
+        run(question, models=MODEL, rows={"n": 1}, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_recipe_is_also_known_by_its_name(tmp_path: Path) -> None:

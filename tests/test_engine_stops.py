@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from synthtutor.engine import Gate, Stop
 from synthtutor.errors import (
     BudgetExceeded,
     ConfigError,
@@ -18,6 +17,7 @@ from synthtutor.errors import (
 )
 from synthtutor.messages import Message, Request, Response
 from synthtutor.session import Session
+from synthtutor.stopping import Gate, Stop
 from synthtutor.testing import ScriptedProvider
 from synthtutor.tutoring import Sample
 from tests.doubles import echo, reply

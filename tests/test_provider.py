@@ -41,6 +41,10 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         ({"retry-after": "Fri, 02 Jan 2026 03:04:35 GMT"}, 30.0),
         ({"retry-after": "Fri, 02 Jan 2026 03:04:00 GMT"}, 0.0),
         ({"retry-after": "2026-01-02T03:04:35Z"}, 30.0),
+        ({"retry-after": "1767323075"}, 30.0),  # a point in time, in seconds since 1970
+        ({"retry-after": "1767323075000"}, 30.0),
+        ({"retry-after": "20s"}, 20.0),
+        ({"retry-after": "1e300"}, None),
         ({"retry-after": "soon"}, None),
         ({"retry-after": ""}, None),
         ({"retry-after": "inf"}, None),
@@ -52,6 +56,44 @@ def test_retry_after_is_read_in_every_form_that_servers_write(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     assert retry_after_s(headers, now=NOW) == seconds
+
+
+def test_dates_are_compared_with_the_servers_own_clock() -> None:
+    ours_is_an_hour_late = {"date": format_datetime(NOW, usegmt=True)}
+    date = format_datetime(NOW + timedelta(seconds=30), usegmt=True)
+    assert retry_after_s({**ours_is_an_hour_late, "retry-after": date}) == 30
+    reset = {"anthropic-ratelimit-requests-reset": "2026-01-02T03:05:05Z"}
+    status = rate_limits({**ours_is_an_hour_late, **reset})
+    assert status is not None
+    assert status.requests_reset_s == 60
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (
+            "Rate limit reached for gpt-4o. Add a payment method: https://h.test/account/billing.",
+            "",
+        ),
+        ("Rate limit reached. Need more? Upgrade at https://h.test/settings/billing", ""),
+        ("Rate limit reached: you may add a card under billing.", "rate_limit_exceeded"),
+    ],
+)
+def test_a_rate_limit_that_advertises_is_no_unpaid_bill(message: str, code: str) -> None:
+    assert isinstance(error_for_status(429, message, {}, code=code), RateLimited)
+
+
+def test_a_request_larger_than_the_whole_limit_is_not_waited_for() -> None:
+    message = "Request too large for m on tokens per min (TPM): Limit 30000, Requested 45000."
+    error = error_for_status(429, message, {}, code="rate_limit_exceeded")
+    assert isinstance(error, Rejected)
+    assert error.reason == "context"
+
+
+def test_no_server_is_waited_for_longer_than_an_hour() -> None:
+    error = error_for_status(429, "", {"retry-after": "86400"})
+    assert isinstance(error, RateLimited)
+    assert error.retry_after_s == 3600
 
 
 @given(st.floats(0, 86_400))

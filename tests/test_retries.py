@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from synthtutor.errors import (
     Retryable,
     Unauthorized,
     Unavailable,
+    Unreachable,
 )
 from synthtutor.messages import Request, user
 from synthtutor.provider import Capabilities
@@ -53,6 +56,29 @@ async def test_after_its_attempts_the_last_fault_is_raised() -> None:
     with pytest.raises(Unavailable, match="still down"):
         await Retrying(provider, attempts=4, sleep=slept, on_retry=heard.append).complete(ASKED)
     assert (provider.calls, len(slept), len(heard)) == (4, 3, 4)
+
+
+async def test_where_nobody_has_ever_answered_three_attempts_are_enough_for_all() -> None:
+    provider, slept = ScriptedProvider(lambda _: Unreachable("refused")), Slept()
+    retrying = Retrying(provider, sleep=slept)
+    for attempts in (3, 1, 1):
+        provider.calls = 0
+        with pytest.raises(Unreachable):
+            await retrying.complete(ASKED)
+        assert provider.calls == attempts
+    assert sum(slept) <= 1.5, "half a second, then one"
+
+
+@pytest.mark.parametrize("answer", [RateLimited("slow"), down(), Rejected("no"), "yes"])
+async def test_who_has_answered_once_is_given_all_attempts(answer: str | Exception) -> None:
+    refused = [Unreachable("refused")] * 5
+    retrying = Retrying(
+        ScriptedProvider(in_turn(answer, *refused, "yes")), attempts=7, sleep=Slept()
+    )
+    if answer == "yes" or isinstance(answer, Rejected):
+        with suppress(Rejected):
+            await retrying.complete(ASKED)
+    assert (await retrying.complete(ASKED)).text == "yes"
 
 
 async def test_after_the_deadline_no_fault_is_asked_again() -> None:

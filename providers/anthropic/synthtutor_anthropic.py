@@ -16,11 +16,17 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from synthtutor_anthropic_batches import checked, found, outcome, results, status_of
 from synthtutor_anthropic_messages import SAMPLING, body_of, kind_of, response_of
 
-from synthtutor.errors import ConfigError, ProviderError, Rejected, Unauthorized, Unavailable
+from synthtutor.errors import (
+    ConfigError,
+    ProviderError,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+)
 from synthtutor.messages import Request, Response
 from synthtutor.provider import (
     BatchLimits,
@@ -28,8 +34,10 @@ from synthtutor.provider import (
     Capabilities,
     Endpoint,
     error_for_status,
+    read_json,
     redact,
     scrubbed,
+    sendable,
 )
 from synthtutor.transport import http_client
 
@@ -66,7 +74,7 @@ class Anthropic:
             raise ConfigError(f"anthropic's option cache is one of {allowed}, not {cache!r}")
         self._cache = _CACHES[cache]
         self._endpoint = endpoint
-        self._key = _sendable(endpoint.key("ANTHROPIC_API_KEY"))
+        self._key = sendable(endpoint.key("ANTHROPIC_API_KEY"), "ANTHROPIC_API_KEY")
 
     async def complete(self, request: Request) -> Response:
         """Ask the model once."""
@@ -84,7 +92,7 @@ class Anthropic:
                     options={"headers": _SAMPLING_VERSION if sampled else {}},
                 )
             headers = dict(reply.headers.items())  # where a look-up costs a tenth
-            return scrubbed(response_of(orjson.loads(reply.content), headers), self._key)
+            return scrubbed(response_of(read_json(reply.content), headers), self._key)
 
     async def count_tokens(self, request: Request) -> int:
         """The prompt's tokens, by the vendor's own endpoint for it, which costs nothing."""
@@ -205,6 +213,8 @@ def translated(error: Exception, key: str | None = None) -> ProviderError:
 
     if isinstance(error, anthropic.APIStatusError):
         return _refused(error, key)
+    if isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout):
+        return Unreachable(redact(f"no connection: {error.__cause__}", key))
     if isinstance(error, TimeoutError | anthropic.APITimeoutError | httpx2.TimeoutException):
         return Unavailable("no reply in time")
     if isinstance(error, anthropic.APIConnectionError):
@@ -231,11 +241,3 @@ def _refused(error: APIStatusError, key: str | None) -> ProviderError:
     return error_for_status(
         status, message, error.response.headers, code=code, request_id=request_id
     )
-
-
-def _sendable(key: str) -> str:
-    """The key, without the line end it was pasted with; refused if no header can carry it."""
-    key = key.strip()
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigError("the API key in ANTHROPIC_API_KEY has characters that no key has")
-    return key

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from synthtutor.errors import Unavailable
-from synthtutor.messages import Finish, Message, Request, Response, Usage
-from synthtutor.provider import rate_limits
+from synthtutor.messages import Finish, Message, Request, Response, Settings, Usage, count_of
+from synthtutor.provider import object_of, rate_limits
 
 __all__ = ["SAMPLING", "Kind", "body_of", "kind_of", "response_of"]
 
@@ -78,8 +78,7 @@ def body_of(request: Request, cache: Mapping[str, str] | None) -> dict[str, Any]
         "thinking": _thinking(effort, budget),
         "output_config": _output_config(request, kind, effort),
         "stop_sequences": list(settings.stop),
-        "temperature": settings.temperature if kind.sampling else None,
-        "top_p": settings.top_p if kind.sampling else None,
+        **(_sampling(settings) if kind.sampling and not effort else {}),
     }
     return {
         "model": request.model_name,
@@ -104,7 +103,7 @@ def response_of(
         thoughts = [block["thinking"] for block in blocks if block["type"] == "thinking"]
         return Response(
             "".join(block["text"] for block in blocks if block["type"] == "text"),
-            usage=_usage(reply.get("usage") or {}),
+            usage=_usage(object_of(reply.get("usage"))),
             finish=_FINISHES.get(reason, "other"),
             reasoning="\n\n".join(filter(None, thoughts)),
             model=reply.get("model") or "",
@@ -119,6 +118,8 @@ def response_of(
 
 
 def _system(messages: Sequence[Message], cache: Mapping[str, str] | None) -> list[dict[str, Any]]:
+    if all(message.role == "system" for message in messages):
+        return []
     blocks = [_block(message.content) for message in messages if message.role == "system"]
     if cache and blocks:
         blocks[-1]["cache_control"] = cache
@@ -136,6 +137,8 @@ def _turns(messages: Sequence[Message], cache: Mapping[str, str] | None) -> list
         for message in messages
         if message.role != "system"
     ]
+    if not turns:  # instructions alone: the API wants a turn to answer
+        turns = [{"role": "user", "content": message.content} for message in messages]
     if cache and any(turn["role"] == "assistant" for turn in turns):
         turns[-1]["content"] = [{**_block(turns[-1]["content"]), "cache_control": cache}]
     return turns
@@ -143,6 +146,12 @@ def _turns(messages: Sequence[Message], cache: Mapping[str, str] | None) -> list
 
 def _block(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
+
+
+def _sampling(settings: Settings) -> dict[str, float | None]:
+    """Models from 4.1 on take one of the two only, and none of them beside thinking."""
+    top_p = settings.top_p if settings.temperature is None else None
+    return {"temperature": settings.temperature, "top_p": top_p}
 
 
 def _thinking(effort: str | None, budget: int) -> dict[str, Any] | None:
@@ -172,11 +181,11 @@ def _detail(reason: str | None, details: Mapping[str, Any]) -> str | None:
 
 def _usage(billed: Mapping[str, Any]) -> Usage:
     """The vendor's input count leaves out what was read from or written to the cache."""
-    read = billed.get("cache_read_input_tokens") or 0
-    written = billed.get("cache_creation_input_tokens") or 0
-    details = billed.get("output_tokens_details") or {}
+    read = count_of(billed.get("cache_read_input_tokens"))
+    written = count_of(billed.get("cache_creation_input_tokens"))
+    details = object_of(billed.get("output_tokens_details"))
     return Usage(
-        input_tokens=(billed.get("input_tokens") or 0) + read + written,
+        input_tokens=count_of(billed.get("input_tokens")) + read + written,
         output_tokens=billed.get("output_tokens") or 0,
         cache_read_tokens=read,
         cache_write_tokens=written,

@@ -8,6 +8,7 @@ implementations: pyreqwest, and httpx2 where that cannot be imported.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -19,14 +20,18 @@ import orjson
 from synthtutor_compatible_transports import Httpx2Transport, PyreqwestTransport, Transport
 
 from synthtutor.errors import ConfigError, ProviderError, Unavailable
-from synthtutor.messages import Finish, Request, Response, Schema, Usage
+from synthtutor.messages import Finish, Request, Response, Schema, Usage, count_of
 from synthtutor.provider import (
     Capabilities,
     Endpoint,
+    content_text,
     error_for_status,
+    object_of,
     rate_limits,
+    read_json,
     redact,
     scrubbed,
+    sendable,
     split_thinking,
 )
 
@@ -92,11 +97,11 @@ class Compatible:
         if not 200 <= status < 300:
             raise self.failure(status, headers, content)
         try:
-            reply = orjson.loads(content)
+            reply = read_json(content)
             if isinstance(reply, dict) and reply.get("error") and not reply.get("choices"):
                 raise self.failure(_status_inside(reply), headers, content)
             return scrubbed(self.response(reply, headers, request), self._key)
-        except orjson.JSONDecodeError as error:
+        except json.JSONDecodeError as error:
             raise Unavailable(f"the reply is not JSON: {error}", status=status) from None
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             detail = f"the reply is not a chat completion: {error!r}"
@@ -170,14 +175,12 @@ class Compatible:
     def _sendable_key(self, endpoint: Endpoint) -> str | None:
         """The key, if any, without the line end it was pasted with."""
         try:
-            key = endpoint.key(self.key_variable).strip()
+            key = endpoint.key(self.key_variable)
         except ConfigError:
             if self.needs_key:
                 raise
             return None
-        if not (key.isascii() and key.isprintable()):
-            raise ConfigError(f"the API key in {self.key_variable} has characters that no key has")
-        return key
+        return sendable(key, self.key_variable)
 
 
 def chat_url(base_url: str) -> str:
@@ -243,7 +246,7 @@ def _response_format(schema: Schema | None, structured_output: str) -> dict[str,
 def _response(reply: dict[str, Any], headers: Mapping[str, str], request: Request) -> Response:
     choice = reply["choices"][0]
     message, reason = choice["message"], choice.get("finish_reason")
-    content, refusal = _text(message.get("content")), message.get("refusal")
+    content, refusal = content_text(message.get("content")), message.get("refusal")
     reasoning, text = message.get("reasoning_content") or message.get("reasoning") or "", content
     if not reasoning:
         reasoning, text = split_thinking(content)
@@ -260,22 +263,16 @@ def _response(reply: dict[str, Any], headers: Mapping[str, str], request: Reques
     )
 
 
-def _text(content: Any) -> str:
-    """The content, also where it comes in parts."""
-    if isinstance(content, list):
-        return "".join(part.get("text") or "" for part in content)
-    return content or ""
-
-
-def _usage(usage: Mapping[str, Any] | None, request: Request, text: str, reasoning: str) -> Usage:
+def _usage(told: Any, request: Request, text: str, reasoning: str) -> Usage:
     """The server's count; characters / 4 for what it does not count."""
     thought = len(reasoning) // 4 + 1 if reasoning else 0
+    usage = object_of(told)
     if not usage:
         asked = sum(len(message.content) for message in request.messages)
         return Usage(asked // 4 + 1, len(text) // 4 + 1 + thought, reasoning_tokens=thought)
-    prompt = usage.get("prompt_tokens_details") or {}
-    completion = usage.get("completion_tokens_details") or {}
-    output = usage.get("completion_tokens") or 0
+    prompt = object_of(usage.get("prompt_tokens_details"))
+    completion = object_of(usage.get("completion_tokens_details"))
+    output = count_of(usage.get("completion_tokens"))
     return Usage(
         input_tokens=usage.get("prompt_tokens") or 0,
         output_tokens=output,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from synthtutor.errors import Unavailable
+from synthtutor.errors import Unavailable, Unreachable
 from synthtutor.provider import Endpoint
+
+if TYPE_CHECKING:
+    from pyreqwest.http import HeaderMap
 
 __all__ = ["Httpx2Transport", "PyreqwestTransport", "Transport"]
 
 _CONNECT_S = 10.0
+_NOBODY = "client error (Connect)"  # reqwest's words
 
 
 class Transport(Protocol):
@@ -58,13 +63,26 @@ class PyreqwestTransport:
         except self._failures as error:
             if isinstance(error, TimeoutError):
                 raise _late(self._timeout_s) from None
-            causes = error.details["causes"] or [{"message": error.message}]
-            raise Unavailable(f"no reply: {causes[-1]['message']}") from None
-        return response.status, dict(response.headers.items()), content.to_bytes()
+            causes = [cause["message"] for cause in error.details["causes"] or ()]
+            kind = Unreachable if _NOBODY in causes else Unavailable
+            raise kind(f"no reply: {causes[-1] if causes else error.message}") from None
+        return response.status, _headers(response.headers), content.to_bytes()
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+
+def _headers(headers: HeaderMap) -> dict[str, str]:
+    """Without values that are not ASCII, which pyreqwest cannot hand over."""
+    try:
+        return dict(headers.items())
+    except ValueError:
+        found = {}
+        for name in headers.keys():  # noqa: SIM118  # its items are what cannot be had
+            with suppress(ValueError):
+                found[name] = headers[name]
+        return found
 
 
 class Httpx2Transport:
@@ -75,6 +93,7 @@ class Httpx2Transport:
 
         most = endpoint.max_in_flight
         self._failures = httpx2.RequestError
+        self._nobody = (httpx2.ConnectError, httpx2.ConnectTimeout)
         self._timeout_s = endpoint.timeout_s
         self._client = httpx2.AsyncClient(
             headers={"user-agent": "synthtutor"},
@@ -92,7 +111,8 @@ class Httpx2Transport:
         except TimeoutError:
             raise _late(self._timeout_s) from None
         except self._failures as error:
-            raise Unavailable(f"no reply: {error or type(error).__name__}") from None
+            kind = Unreachable if isinstance(error, self._nobody) else Unavailable
+            raise kind(f"no reply: {error or type(error).__name__}") from None
         return response.status_code, response.headers, response.content
 
     async def aclose(self) -> None:

@@ -24,14 +24,16 @@ import synthtutor_google_counting as counting
 from synthtutor_google_errors import failure, translated
 
 from synthtutor.errors import ConfigError, ProviderError, Rejected, Unavailable
-from synthtutor.messages import Finish, Request, Response, Settings, Usage
+from synthtutor.messages import Finish, Request, Response, Settings, Usage, count_of
 from synthtutor.provider import (
     BatchLimits,
     BatchStatus,
     Capabilities,
     Endpoint,
+    object_of,
     rate_limits,
     scrubbed,
+    sendable,
 )
 from synthtutor.transport import http_client
 
@@ -331,10 +333,9 @@ def _thinking(model: str, settings: Settings) -> dict[str, Any] | None:
 def _response(body: Any, headers: Mapping[str, str], *, batched: bool = False) -> Response:
     request_id = headers.get("x-request-id")
     try:
-        said = _said(body)
         return Response(
-            **said,
-            usage=_usage(body.get("usageMetadata") or {}),
+            **_said(body),
+            usage=_usage(body.get("usageMetadata")),
             model=str(body.get("modelVersion") or ""),
             request_id=request_id or body.get("responseId"),
             batched=batched,
@@ -363,11 +364,12 @@ def _said(body: Any) -> dict[str, Any]:
     }
 
 
-def _usage(counts: Mapping[str, Any]) -> Usage:
+def _usage(told: Any) -> Usage:
     """The API leaves out what is 0; what it counts as output is without the thoughts."""
+    counts = object_of(told)
 
     def count(name: str) -> int:
-        return counts.get(name) or 0
+        return count_of(counts.get(name))
 
     return Usage(
         input_tokens=count("promptTokenCount") + count("toolUsePromptTokenCount"),
@@ -391,9 +393,7 @@ def _outcome(item: Mapping[str, Any], key: str) -> Response | ProviderError:
 
 def _sendable(key: str) -> str:
     """The key, without the line end it was pasted with; refused if no header can carry it."""
-    key = key.strip()
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigError("the API key in GOOGLE_API_KEY has characters that no key has")
+    key = sendable(key, "GOOGLE_API_KEY")
     if key.startswith("auth_tokens/"):
         raise ConfigError("GOOGLE_API_KEY holds a short-lived token, which only the Live API takes")
     return key

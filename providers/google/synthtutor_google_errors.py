@@ -19,6 +19,7 @@ from synthtutor.errors import (
     Retryable,
     Unauthorized,
     Unavailable,
+    Unreachable,
 )
 from synthtutor.provider import error_for_status, redact
 
@@ -66,6 +67,8 @@ def translated(error: Exception, key: str | None = None) -> ProviderError:
         return Unavailable(f"the reply is not JSON: {error.msg}")
     if isinstance(error, UnicodeDecodeError):
         return Unavailable("the reply is not text")
+    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+        return Unreachable(redact(f"no connection: {error}", key)[:_MESSAGE_CHARACTERS])
     if isinstance(error, (httpx2.HTTPError, errors.UnknownApiResponseError, *_aiohttp_errors())):
         return Unavailable(redact(f"{type(error).__name__}: {error}", key)[:_MESSAGE_CHARACTERS])
     raise error

@@ -23,17 +23,21 @@ import orjson
 from synthtutor_openai_batches import LIMITS, Batches
 from synthtutor_openai_counting import answer, question
 
-from synthtutor.errors import ConfigError, ProviderError, Unavailable
+from synthtutor.errors import ConfigError, ProviderError, Unavailable, Unreachable
 from synthtutor.messages import Finish, Request, Response, Schema, Usage
 from synthtutor.provider import (
     BatchLimits,
     BatchStatus,
     Capabilities,
     Endpoint,
+    content_text,
     error_for_status,
+    object_of,
     rate_limits,
+    read_json,
     redact,
     scrubbed,
+    sendable,
 )
 from synthtutor.transport import http_client
 
@@ -76,7 +80,7 @@ class ChatCompletions:
         self.endpoint = endpoint
         for option in endpoint.options:
             self.option(option)
-        self.key = _sendable(endpoint.key(*self.key_variables), self.key_variables)
+        self.key = sendable(endpoint.key(*self.key_variables), *self.key_variables)
         self.base_url = endpoint.url(self.url_variable) or self.default_url
 
     def option(self, name: str) -> str:
@@ -108,7 +112,7 @@ class ChatCompletions:
                     "/chat/completions", cast_to=httpx2.Response, body=self.arguments(request)
                 )
             headers = dict(reply.headers.items())  # where a look-up costs a tenth
-            response = self.response(headers, orjson.loads(reply.content), request)
+            response = self.response(headers, read_json(reply.content), request)
             return scrubbed(response, self.key)
         except ProviderError:
             raise
@@ -297,7 +301,9 @@ def translated(error: Exception, key: str | None = None) -> ProviderError:
             request_id=error.request_id,
         )
     if isinstance(error, openai.APIConnectionError):
-        return Unavailable(redact(f"{error.message} {error.__cause__ or ''}".strip(), key))
+        nobody = isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
+        kind = Unreachable if nobody else Unavailable
+        return kind(redact(f"{error.message} {error.__cause__ or ''}".strip(), key))
     if isinstance(error, openai.OpenAIError | httpx2.HTTPError):
         # A body that breaks off while it is read in pieces escapes the SDK as httpx2's own error.
         return Unavailable(redact(f"{type(error).__name__}: {error}", key))
@@ -340,8 +346,8 @@ def _response(headers: Mapping[str, str], completion: Any) -> Response:
         refusal = message.get("refusal")
         finish = "refusal" if refusal else _FINISHES.get(reason, "other")
         return Response(
-            message.get("content") or "",
-            usage=_usage(completion.get("usage") or {}),
+            content_text(message.get("content")),
+            usage=_usage(completion.get("usage")),
             finish=finish,
             model=completion.get("model") or "",
             request_id=request_id,
@@ -353,9 +359,10 @@ def _response(headers: Mapping[str, str], completion: Any) -> Response:
         raise Unavailable(detail, request_id=request_id) from None
 
 
-def _usage(usage: Mapping[str, Any]) -> Usage:
-    prompt = usage.get("prompt_tokens_details") or {}
-    completion = usage.get("completion_tokens_details") or {}
+def _usage(told: Any) -> Usage:
+    usage = object_of(told)
+    prompt = object_of(usage.get("prompt_tokens_details"))
+    completion = object_of(usage.get("completion_tokens_details"))
     return Usage(
         input_tokens=usage.get("prompt_tokens") or 0,
         output_tokens=usage.get("completion_tokens") or 0,
@@ -363,15 +370,6 @@ def _usage(usage: Mapping[str, Any]) -> Usage:
         cache_write_tokens=prompt.get("cache_write_tokens") or 0,
         reasoning_tokens=completion.get("reasoning_tokens") or 0,
     )
-
-
-def _sendable(key: str, variables: tuple[str, ...]) -> str:
-    """The key, without the line end it was pasted with; refused if no header can carry it."""
-    key = key.strip()
-    if not (key.isascii() and key.isprintable()):
-        names = " or ".join(variables)
-        raise ConfigError(f"the API key in {names} has characters that no key has")
-    return key
 
 
 def _at_azure(endpoint: Endpoint) -> tuple[str | None, str | None]:

@@ -18,7 +18,8 @@ from tests.faults.cases import GOOD, LASTING, PASSING, Case, said
 from tests.faults.running import Happened, Scene, keys, played, ran
 from tests.faults.vendors import VENDORS, Vendor
 
-pytestmark = pytest.mark.slow
+# In one worker, which plays the matrix once for all of its tests.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fault matrix")]
 
 _CALL_USD = 100 / 1e6 * 1.0 + 10 / 1e6 * 2.0
 _STOPPING = [case for case in PASSING if case.stops]

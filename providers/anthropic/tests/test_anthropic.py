@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -93,7 +94,7 @@ async def answer(reply: Reply, model: str = "claude-test-5") -> Response:
 
 # What is sent
 
-SAMPLED = Settings(max_tokens=99, temperature=0.3, top_p=0.9, seed=7, stop=["END"])
+SAMPLED = Settings(max_tokens=99, temperature=0.3, seed=7, stop=["END"])
 
 
 async def test_all_settings_that_a_model_takes_are_sent() -> None:
@@ -103,10 +104,29 @@ async def test_all_settings_that_a_model_takes_are_sent() -> None:
         "messages": [{"role": "user", "content": "Hi."}],
         "max_tokens": 99,
         "temperature": 0.3,
-        "top_p": 0.9,
         "stop_sequences": ["END"],
     }
     assert headers["anthropic-version"] == "2023-06-01"
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-1", "claude-haiku-4-5", "claude-sonnet-4-6"])
+async def test_of_two_ways_to_sample_one_is_sent_and_none_beside_thinking(model: str) -> None:
+    both = Settings(temperature=0.3, top_p=0.9)
+    body, _ = await sent(request(model, settings=both))
+    assert {"temperature", "top_p"} & set(body) == {"temperature"}
+    body, _ = await sent(request(model, settings=replace(both, temperature=None)))
+    assert {"temperature", "top_p"} & set(body) == {"top_p"}
+    body, headers = await sent(request(model, settings=replace(both, reasoning_effort="low")))
+    assert "thinking" in body
+    assert not {"temperature", "top_p"} & set(body)
+    assert headers["anthropic-version"] != "2023-06-01"
+
+
+async def test_instructions_alone_are_a_turn_to_answer() -> None:
+    asked = Request("anthropic/claude-opus-5", [system("Write one line.")])
+    body, _ = await sent(asked)
+    assert body["messages"] == [{"role": "user", "content": "Write one line."}]
+    assert "system" not in body
 
 
 async def test_what_is_not_set_is_not_sent() -> None:

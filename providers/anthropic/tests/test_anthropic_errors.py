@@ -11,7 +11,7 @@ import pytest
 from synthtutor_anthropic import Anthropic, translated
 
 from synthtutor.errors import ProviderError, RateLimited, Rejected, Unauthorized, Unavailable
-from synthtutor.messages import Message, Request, system, user
+from synthtutor.messages import Message, Request, user
 from synthtutor.provider import Endpoint
 from synthtutor.testing.anthropic_wire import AnthropicServer
 from synthtutor.testing.replies import Behaviour, Reply, plausible_reply
@@ -37,7 +37,6 @@ async def error_of(
     [
         ([Message("assistant", "Hello!"), user("Hi.")], "first message"),
         ([user("Hi."), Message("assistant", "I")], "Prefilling"),
-        ([system("Be a tutor.")], "at least one message"),
     ],
 )
 async def test_a_conversation_that_the_api_refuses_is_rejected_in_its_words(

@@ -137,7 +137,6 @@ async def test_the_replys_own_id_serves_where_no_header_has_one() -> None:
         b'{"candidates": [{}]}',
         b'{"candidates": [{"content": {"parts": "x"}, "finishReason": "STOP"}]}',
         b'{"usageMetadata": {"promptTokenCount": 3}, "modelVersion": "m"}',
-        b'{"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": "x"}}',
         b"\xff\xfe{",
     ],
 )

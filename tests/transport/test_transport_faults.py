@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -14,25 +13,9 @@ from synthtutor.provider import Endpoint
 from synthtutor.testing.replies import Reply, http_answer
 from synthtutor.testing.server import OpenAIServer
 from synthtutor.transport import http_client
-from tests.wires import BODY, CHUNKED, SOON, Wire, connection_to
+from tests.wires import BODY, CHUNKED, SOON, Wire, ask, connection_to
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(params=[True, False], ids=["pyreqwest", "httpx2"])
-def fast(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param)
-
-
-@pytest.fixture
-async def client(fast: bool) -> AsyncIterator[httpx2.AsyncClient]:
-    async with http_client(Endpoint(timeout_s=60), fast=fast) as opened:
-        yield opened
-
-
-async def ask(client: httpx2.AsyncClient, reply: Reply, **options: Any) -> httpx2.Response:
-    async with OpenAIServer(lambda _: reply) as server:
-        return await client.post(f"{server.base_url}/chat/completions", json=BODY, **options)
 
 
 # What goes wrong
