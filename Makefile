@@ -18,10 +18,10 @@ test: $(VENV)/.dev
 	$(BIN)/synthtutor models pull smollm2-135m
 	bash tests/export/install_validators.sh
 	bash tests/faults/install_mocks.sh
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-fast: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 # torch and all that goes with it live in an environment of their own; nothing here needs a GPU.
 test-training: $(TRAINING)/.dev

@@ -1,8 +1,10 @@
 """Recipes and a simulated vendor whose replies are as long, and as often wrong, as real ones are.
 
 Its tokenizer is not the estimator's: pieces of at most six letters, digits one by one, which
-comes to 1.12 times as many tokens. The mean length of its replies is drawn anew for each draw and prompt, evenly within ±30 % of what the
-recipe declares; lengths around that mean are lognormal.
+comes to 1.12 times as many tokens. The mean length of its replies is drawn anew for each draw and
+prompt, evenly within ±30 % of what the recipe declares; lengths around that mean are lognormal. The
+share of replies that are not in the asked form is drawn anew too, evenly from none to twice the
+behaviour's.
 """
 
 from __future__ import annotations
@@ -172,9 +174,11 @@ class Vendor:
     habits: _Habits
     draw: str
     means: dict[str, float] = field(default_factory=dict)
+    garbles: float = 0.0
 
     def __post_init__(self) -> None:
         chance = random.Random(f"means {self.draw}")
+        self.garbles = random.Random(f"garbles {self.draw}").uniform(0, 2 * self.habits.garbles)
         for prompt, declared in _DECLARED.items():
             off = chance.uniform(-_DECLARED_WITHIN, _DECLARED_WITHIN)
             self.means[prompt] = declared * (1 + off)
@@ -192,7 +196,7 @@ class Vendor:
 
     def _text(self, kind: str, prompt: str, chance: random.Random) -> str:
         length = self.means[kind] * _lognormal(chance, self.habits.cv)
-        if kind not in _FORMS or chance.random() < self.habits.garbles:
+        if kind not in _FORMS or chance.random() < self.garbles:
             return _prose(chance, length)
         length -= _AROUND_WORDS
         if kind == "problem":
@@ -233,13 +237,17 @@ def rows_of(count: int, draw: str) -> list[_Row]:
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe and how the model behaves; ``model`` says by which way it is asked."""
+    """A recipe and how the model behaves; ``model`` says by which way it is asked.
+
+    ``only_json`` is an endpoint that promises JSON and not the schema, as many do.
+    """
 
     name: str
     recipe: Recipe[Any]
     habits: _Habits
     model: str = "scripted/m"
     batch: bool = False
+    only_json: bool = False
 
 
 CASES = (
@@ -255,10 +263,11 @@ CASES = (
         _Habits(0.5, refuses=0.05),
     ),
     Case(
-        "re-asking (10 %), HTTP",
+        "re-asking (0–20 %), HTTP",
         _recipe("re-asking", partial(_chain, prompts=["problem", "verdict"])),
         _Habits(0.5, garbles=0.1),
         "compatible/m",
+        only_json=True,
     ),
     Case("dialogue, 3–8 turns", _recipe("dialogue", _dialogue), _Habits(0.6)),
     Case("fan-out, 3 drafts", _recipe("fan-out", _drafts), _Habits(0.6)),
@@ -279,7 +288,8 @@ async def asking(case: Case, vendor: Vendor) -> AsyncIterator[Provider]:
         yield ScriptedProvider(vendor.scripted, keep=False, capabilities=Capabilities())
         return
     async with OpenAIServer(vendor.served, keep=False) as server:
-        endpoint = Endpoint(base_url=server.base_url, api_key="unused", max_in_flight=100)
+        options = {"structured_output": "json"} if case.only_json else {}
+        endpoint = Endpoint(server.base_url, "unused", max_in_flight=100, options=options)
         provider: Provider
         provider = OpenAI(endpoint) if case.batch else Compatible(endpoint)
         try:

@@ -1,7 +1,8 @@
 """How near an estimate is to the bill: 1,000-row runs of seven recipe × behaviour combinations.
 
-Each draw estimates without a pilot, makes a pilot of 20 rows, estimates again, runs the rest, and
-compares both estimates with what the journal says was billed. The vendor is simulated
+Each draw estimates without a pilot, makes a pilot of 20 rows, estimates again, adds rows until the
+estimate expects to be within 5 % (`--within 5`), runs the rest, and compares the three estimates with
+what the journal says was billed. The vendor is simulated
 (`behaviours.py`): another tokenizer than the estimator's, mean lengths drawn within ±30 % of what
 the recipe declares, lognormal lengths around them. Two combinations go over HTTP to a server on
 the loopback interface, one of them through the batch API; the others get such replies from the
@@ -30,8 +31,9 @@ from synthtutor.config import RunConfig
 from synthtutor.engine import Engine
 from synthtutor.estimates import Estimate
 from synthtutor.estimating import estimate
+from synthtutor.pilots import make_pilot, pilot_until
 from synthtutor.reading import Reading
-from synthtutor.runs import make_pilot, opened
+from synthtutor.runs import opened
 
 _ROWS, _DRAWS, _PILOT = 1_000, 40, 20
 _GOAL, _WITH_PILOT, _WITHOUT = 0.9, 0.05, 0.25
@@ -41,14 +43,17 @@ _GOAL, _WITH_PILOT, _WITHOUT = 0.9, 0.05, 0.25
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What one draw found: both estimates of the whole run, what was billed, and what rows cost."""
+    """What one draw found: three estimates of the whole run, what was billed, and what rows cost.
+
+    ``made`` rows were the pilot of the third.
+    """
 
     without: tuple[float, float, float]
     pilot: tuple[float, float, float]
+    until: tuple[float, float, float]
+    made: int
     billed: float
     spent: Sequence[float]
-    tokens: float
-    enough: int
 
 
 async def _drawn(case: Case, number: int, count: int) -> _Drawn:
@@ -83,6 +88,7 @@ async def _drawn(case: Case, number: int, count: int) -> _Drawn:
         before = await estimate(config, run, most=100, **given)
         await make_pilot(config, run, _PILOT, **given)
         after = await estimate(config, run, most=100, **given)
+        until = await pilot_until(config, run, _WITH_PILOT, first=_PILOT, most=100, **given)
         async with opened(config, run, **given) as live:
             await live.journal.begin("{}")
             # A run that stops early for its failures has no bill to compare with.
@@ -96,13 +102,13 @@ async def _drawn(case: Case, number: int, count: int) -> _Drawn:
             )
             await whole.run(rows)
             assert live.stop.reason is None
-        return _found(case, before, after, run)
+        return _found(case, before, after, until, run)
 
 
-def _found(case: Case, before: Estimate, after: Estimate, run: Path) -> _Drawn:
+def _found(case: Case, before: Estimate, after: Estimate, until: Estimate, run: Path) -> _Drawn:
     reading = Reading.open(run / "journal.sqlite")
     try:
-        _, usage, billed, unpriced = reading.totals()
+        _, _, billed, unpriced = reading.totals()
         spent = reading.connection.execute("SELECT total(cost_usd) FROM calls GROUP BY sample")
         each = [dollars for (dollars,) in spent]
     finally:
@@ -115,9 +121,8 @@ def _found(case: Case, before: Estimate, after: Estimate, run: Path) -> _Drawn:
         paid = found.paid_usd
         return paid + left.low, paid + left.expected, paid + left.high
 
-    return _Drawn(
-        whole(before), whole(after), billed, each, usage.total_tokens / len(each), after.enough or 0
-    )
+    made = until.all_rows - until.rows
+    return _Drawn(whole(before), whole(after), whole(until), made, billed, each)
 
 
 # ── all draws ────────────────────────────────────────────────────────────────────────────────
@@ -139,6 +144,9 @@ def _line(case: Case, draws: Sequence[_Drawn], count: int) -> list[object]:
     def pilot(drawn: _Drawn) -> tuple[float, float, float]:
         return drawn.pilot
 
+    def until(drawn: _Drawn) -> tuple[float, float, float]:
+        return drawn.until
+
     cv = fmean(pstdev(drawn.spent) / fmean(drawn.spent) for drawn in draws)
     error = cv * math.sqrt(1 / _PILOT - 1 / count)
     allowed = 2 * NormalDist().cdf(_WITH_PILOT / error) - 1
@@ -147,7 +155,8 @@ def _line(case: Case, draws: Sequence[_Drawn], count: int) -> list[object]:
     return [
         case.name, f"{cv:.2f}", _goal(near(without, _WITHOUT)), _goal(held(without)),
         _goal(near(pilot, _WITH_PILOT)), f"{allowed:.0%}", f"{off:.1%}", _goal(held(pilot)),
-        f"±{wide:.0%}", round(fmean(drawn.enough for drawn in draws)),
+        f"±{wide:.0%}", _goal(near(until, _WITH_PILOT)), _goal(held(until)),
+        round(fmean(drawn.made for drawn in draws)),
     ]  # fmt: skip
 
 
@@ -165,7 +174,9 @@ _COLUMNS = (
     "mean error",
     "low–high holds",
     "low–high",
-    "rows for 5 %",
+    "--within 5: within 5 %",
+    "low–high holds",
+    "its rows",
 )
 
 

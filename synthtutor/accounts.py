@@ -92,7 +92,8 @@ class Expectation:
 class Left:
     """Rows that have no sample yet, and what they would cost as the finished ones did.
 
-    What unfinished rows have cost already is taken off. ``usd`` is None where there is nothing to
+    Those that finish first are the shorter ones, which is allowed for. What unfinished rows have
+    cost already is taken off. ``usd`` is None where there is nothing to
     go by: no finished row, or calls of unknown price.
     """
 
@@ -164,8 +165,13 @@ def expectation(
     )
 
 
-def left(found: Sequence[Mapping[str, Any]], rows: int | None, made: int) -> Left | None:
-    """What remains of ``rows`` where ``made`` have a sample; None where there is no end, or no rest."""
+def left(
+    found: Sequence[Mapping[str, Any]], rows: int | None, made: int, longer: float = 1.0
+) -> Left | None:
+    """What remains of ``rows`` where ``made`` have a sample; None where there is no end, or no rest.
+
+    Of the rows begun, the average one will take ``longer`` times what a finished one took.
+    """
     if rows is None or rows <= made:
         return None
     finished = unfinished = 0.0
@@ -175,7 +181,8 @@ def left(found: Sequence[Mapping[str, Any]], rows: int | None, made: int) -> Lef
             unfinished += entry["cost_usd"] * (entry["outcome"] == "unfinished")
     if not made or any(entry["unpriced"] for entry in found):
         return Left(rows - made, None)
-    return Left(rows - made, max(0.0, finished / made * (rows - made) - unfinished))
+    whole = finished / made * longer * rows
+    return Left(rows - made, max(0.0, whole - finished - unfinished))
 
 
 def carry_over(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from synthtutor.forecasts import Forecast, Tariff, control, declared, measured, shares
@@ -20,10 +21,10 @@ from synthtutor.limits import Limits
 from synthtutor.prices import BATCH_SHARE, Price
 from synthtutor.samplings import Evidence, Figures, PerSample, Site
 
-__all__ = ["Estimate", "Evidence", "Range", "Stage", "estimated"]
+__all__ = ["NEAR", "Estimate", "Evidence", "Range", "Stage", "estimated"]
 
 _FEWEST = 3  # billed samples that are worth more than a guess
-_NEAR = 0.05  # how near an estimate should be before nobody asks for a larger pilot
+NEAR = 0.05  # how near an estimate should be before nobody asks for a larger pilot
 _FIRST_TOKEN_S, _TOKENS_PER_S = 0.8, 60.0
 
 
@@ -63,7 +64,8 @@ class Estimate:
     ``rows`` are to be made, of ``all_rows``. ``cost_usd`` covers the stages with a price, at live
     prices; ``batch_usd`` the same through the batch APIs; ``unpriced_calls`` counts the others.
     ``seconds`` is how long it takes live, ``binding`` what it waits for. ``enough`` is how many
-    of the rows must have been made for the dollars to be within 5 %, None where none are to go by.
+    of the rows must have been made for the dollars to be within ``near`` (a share), None where none
+    are to go by.
     """
 
     rows: int
@@ -77,6 +79,7 @@ class Estimate:
     seconds: float
     binding: str
     enough: int | None = None
+    near: float = NEAR
     savings: Sequence[tuple[str, float]] = ()
     counting: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, str] = field(default_factory=dict)
@@ -108,6 +111,8 @@ def estimated(
     limits: Limits,
     paid_usd: float = 0.0,
     batched: Iterable[str] = (),
+    unusable: Mapping[tuple[str, str], float] = MappingProxyType({}),
+    near: float = NEAR,
 ) -> Estimate:
     """Forecast ``rows`` samples and all controls.
 
@@ -123,14 +128,15 @@ def estimated(
         if known is not None and site in known.samples.sites():
             part = measured(site, rows, rehearsed, also_rehearsed, known, tariff)
         else:
-            part = declared(site, rehearsed.mean(site) * rows, rehearsed, tariff)
+            share = unusable.get((site.role, site.stage), 0.0)
+            part = declared(site, rehearsed.mean(site) * rows, rehearsed, tariff, share)
         parts.append(("sample", site, part))
     for site in controls.sites():
         like = next((p for _, s, p in parts if s[:2] == site[:2] and p.worth is not None), None)
         parts.append(("control", site, control(site, controls, like, tariff)))
     stages = [_stage(kind, site, part, tariff) for kind, site, part in parts]
     priced = [stage for stage in stages if stage.cost_usd is not None]
-    cost, enough = _bill(stages, [part for _, _, part in parts], rows, all_rows, known)
+    cost, enough = _bill(stages, [part for _, _, part in parts], rows, all_rows, known, near)
     in_batches = set(batched)
     batch = _sum(
         stage.cost_usd * (BATCH_SHARE if stage.model in in_batches else 1.0)
@@ -150,6 +156,7 @@ def estimated(
         seconds=seconds,
         binding=binding,
         enough=enough,
+        near=near,
     )
 
 
@@ -185,8 +192,9 @@ def _bill(
     rows: int,
     all_rows: int,
     evidence: Evidence | None,
+    near: float,
 ) -> tuple[Range, int | None]:
-    """The dollars of all stages, and how many rows it takes to have them within 5 %.
+    """The dollars of all stages, and how many rows it takes to have them within ``near``.
 
     Of what was billed the sums of whole samples count: stages of one sample vary together, or even
     each other out.
@@ -205,7 +213,7 @@ def _bill(
     unsure = math.fsum(abs(part.unsure) for _, part in measured)
     low, high = shares(spent, rows, unsure, evidence)
     whole = Range(expected * max(0.0, 1 - low), expected, expected * (1 + high))
-    return whole + rest, needed(spent, _NEAR, all_rows)
+    return whole + rest, needed(spent, near, all_rows)
 
 
 def _sum(ranges: Iterable[Range]) -> Range:

@@ -8,28 +8,24 @@ recipe and models beside it, and from what the recipe declares.
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from synthtutor.billed import Done, billed_prompts, done_in, evidence_for
 from synthtutor.config import RunConfig
-from synthtutor.errors import ConfigError, JournalError, Rejected
-from synthtutor.estimates import Estimate, Evidence, estimated
-from synthtutor.messages import Request
+from synthtutor.errors import ConfigError, Rejected
+from synthtutor.estimates import NEAR, Estimate, Evidence, estimated
+from synthtutor.messages import Request, Schema
 from synthtutor.plugins import open_provider
 from synthtutor.preflight import check, find_recipe, refuse_endless
 from synthtutor.prices import Price, cheaper_models, price_of
 from synthtutor.provider import BatchProvider, CountingProvider, Endpoint, Provider
-from synthtutor.reading import Reading
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.rehearsal import Expected, Lengths, Rehearsal, Rehearsing, in_form, rehearse
-from synthtutor.samplings import PerSample
-from synthtutor.session import Role
+from synthtutor.session import CallSite, Role
 from synthtutor.stack import endpoint_of, models_of
 from synthtutor.tokens import Counter, calibrated, counter_for
 
@@ -67,25 +63,26 @@ async def estimate(
     exact: bool = False,
     compare: Iterable[str] = (),
     most: int = 200,
+    near: float = NEAR,
 ) -> Estimate:
     """Estimate the run that ``config`` would make, or go on with, in ``folder``.
 
     ``exact`` asks the vendors' counting endpoints about a few prompts, which needs a key and costs
     nothing. ``compare`` names models to price the same tokens with; ``most`` is how many rows are
-    rehearsed. Raises ConfigError for what would keep the run from starting.
+    rehearsed, ``near`` the share within which ``enough`` rows bring the bill. Raises ConfigError for what would keep the run from starting.
     """
     recipe = recipe or find_recipe(config.recipe)
     check(config, recipe)
-    evidence, journal = _evidence(config, recipe, folder)
+    evidence, journal = evidence_for(config, recipe, folder)
     async with AsyncExitStack() as exits:
         models = _models(config, recipe, providers or {}, exits, exact=exact)
         if journal is not None:
-            _calibrate(models, _billed(journal))
+            _calibrate(models, billed_prompts(journal))
         roles = _roles(config, recipe, models, _lengths(recipe, evidence, models))
         if rows is None:
             refuse_endless(config, recipe, roles)
         known = evidence.samples.by_sample if evidence is not None and evidence.own else {}
-        done = _done(folder)
+        done = done_in(folder)
 
         async def rehearsed() -> Rehearsal:
             return await rehearse(
@@ -95,7 +92,7 @@ async def estimate(
         found = await rehearsed()
         if exact and await _count_exactly(models):
             found = await rehearsed()
-    return _priced(config, found, evidence, models, done, compare)
+    return _priced(config, found, evidence, models, done, _unusable(roles), near, compare)
 
 
 def costs_nothing(config: RunConfig) -> bool:
@@ -115,7 +112,9 @@ def _priced(
     found: Rehearsal,
     evidence: Evidence | None,
     models: Mapping[str, _Model],
-    done: _Done,
+    done: Done,
+    unusable: Mapping[tuple[str, str], float],
+    near: float,
     compare: Iterable[str],
 ) -> Estimate:
     limits = config.limits()
@@ -133,6 +132,8 @@ def _priced(
             limits=limits,
             paid_usd=done.paid_usd,
             batched=[n for n, model in models.items() if isinstance(model.provider, BatchProvider)],
+            unusable=unusable,
+            near=near,
         )
 
     prices = {name: model.price for name, model in models.items()}
@@ -225,6 +226,16 @@ def _roles(
     return roles
 
 
+def _calibrate(models: Mapping[str, _Model], billed: Iterable[tuple[str, Request, int]]) -> None:
+    pairs: dict[str, list[tuple[int, int]]] = {}
+    for name, request, tokens in billed:
+        if name in models:
+            counted = models[name].counter.count(request)
+            pairs.setdefault(name, []).append((counted, tokens))
+    for name, found in pairs.items():
+        models[name].counter = calibrated(models[name].counter, found)
+
+
 async def _count_exactly(models: Mapping[str, _Model]) -> bool:
     """Correct the counters by the vendors' own; whether any was."""
     corrected = False
@@ -242,106 +253,21 @@ async def _count_exactly(models: Mapping[str, _Model]) -> bool:
     return corrected
 
 
-# ── what has been billed before ──────────────────────────────────────────────────────────────
+# ── how often replies cannot be used ─────────────────────────────────────────────────────────
+
+# Assumed shares of replies that are not the value asked for, where the vendor does not see to the
+# schema but only to its being JSON, or to nothing.
+_UNUSABLE = {"json": 0.08, "none": 0.1}
 
 
-def _evidence(
-    config: RunConfig, recipe: Recipe[Any], folder: Path
-) -> tuple[Evidence | None, Path | None]:
-    """The billed samples to go by, and the journal they are in."""
-    wanted = set(models_of(config, recipe).items())
-    own = folder / "journal.sqlite"
-    candidates = [own, *sorted(folder.parent.glob("*/journal.sqlite"))]
-    best: tuple[Evidence, Path] | None = None
-    for path in candidates:
-        if not path.is_file() or (path != own and path.parent == folder):
-            continue
-        try:
-            samples = _samples(path, config, recipe, None if path == own else wanted)
-        except (JournalError, sqlite3.Error):  # a neighbour may be half made, or damaged
-            continue
-        if samples is None:
-            continue
-        if path == own and samples.count >= 3:
-            return Evidence(samples, f"{samples.count} samples of this run", own=True), path
-        if samples.count >= 3 and (best is None or samples.count > best[0].samples.count):
-            source = f"{samples.count} samples of {path.parent}"
-            best = Evidence(samples, source, own=False), path
-    return best or (None, None)
-
-
-def _samples(
-    path: Path, config: RunConfig, recipe: Recipe[Any], wanted: set[tuple[str, str]] | None
-) -> PerSample | None:
-    """What a journal's samples took; None where it is a run of something else than ``wanted``."""
-    reading = Reading.open(path)
-    try:
-        if wanted is not None and not _alike(reading, config, recipe, wanted):
-            return None
-        samples = reading.per_sample(finished=True)
-        if samples.count < 2000:  # all there are: those that made no call cost nothing
-            samples = samples.of(sum(reading.outcomes().values()))
-        return samples
-    finally:
-        reading.close()
-
-
-def _alike(
-    reading: Reading, config: RunConfig, recipe: Recipe[Any], wanted: set[tuple[str, str]]
-) -> bool:
-    """Whether another run is of the same recipe, mode and models."""
-    last = reading.last_pass()
-    try:
-        other = RunConfig.checked(orjson.loads(last["configuration"])) if last else None
-        return (
-            other is not None
-            and (other.recipe, other.mode) == (config.recipe, config.mode)
-            and set(models_of(other, recipe).items()) == wanted
-        )
-    except (ConfigError, ValueError):
-        return False
-
-
-def _billed(path: Path) -> list[tuple[str, Request, int]]:
-    reading = Reading.open(path)
-    try:
-        return [
-            (model, Request.from_json(request), tokens)
-            for model, request, tokens in reading.billed_prompts()
-        ]
-    finally:
-        reading.close()
-
-
-def _calibrate(models: Mapping[str, _Model], billed: Iterable[tuple[str, Request, int]]) -> None:
-    pairs: dict[str, list[tuple[int, int]]] = {}
-    for name, request, tokens in billed:
-        if name in models:
-            counted = models[name].counter.count(request)
-            pairs.setdefault(name, []).append((counted, tokens))
-    for name, found in pairs.items():
-        models[name].counter = calibrated(models[name].counter, found)
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """Of this folder's run: samples that have an outcome, whether its controls do, dollars paid."""
-
-    samples: frozenset[bytes] = frozenset()
-    controls: bool = False
-    paid_usd: float = 0.0
-
-
-def _done(folder: Path) -> _Done:
-    try:
-        reading = Reading.open(folder / "journal.sqlite")
-    except JournalError:
-        return _Done()
-    try:
-        finished = frozenset(reading.finished_samples() | reading.failed_samples())
-        return _Done(finished, bool(reading.outcomes("control")), reading.totals()[2])
-    finally:
-        reading.close()
+def _unusable(roles: Mapping[str, Role]) -> dict[tuple[str, str], float]:
+    """By role and prompt; only answers with a schema can be told to be unusable."""
+    return {
+        formed: _UNUSABLE.get(role.capabilities.structured_output, 0.0)
+        for role in roles.values()
+        if isinstance(role.provider, Rehearsing)
+        for formed in role.provider.formed
+    }
 
 
 # ── how long replies will be ─────────────────────────────────────────────────────────────────
@@ -359,26 +285,26 @@ def _lengths(
             visible = max(1.0, total.output_tokens / total.calls - thought)
             billed[site.role, site.stage] = Expected(visible, thought)
 
-    def length(role: str, stage: str, request: Request) -> Expected:
-        found = billed.get((role, stage))
+    def length(site: CallSite, request: Request) -> Expected:
+        found = billed.get((site.role, site.stage))
         if found is not None:
             return found
-        declared = recipe.output_tokens.get(stage)
+        declared = recipe.output_tokens.get(site.stage)
         capabilities = models[request.model].provider.capabilities(request.model_name)
         effort = request.settings.reasoning_effort or ("low" if capabilities.reasons else None)
         thought = _THOUGHT.get(effort or "", 0.0)
-        return Expected(_by_form(request) if declared is None else declared, thought)
+        return Expected(_by_form(site.schema, request) if declared is None else declared, thought)
 
     return length
 
 
-def _by_form(request: Request) -> float:
+def _by_form(schema: Schema | None, request: Request) -> float:
     """From the schema: its punctuation and names, and a sentence for each string."""
-    if request.schema is None:
+    if schema is None:
         return min(_TOKENS_OF_PROSE, request.settings.max_tokens / 2)
     import random
 
-    bare = in_form(request.schema, 0, random.Random(0))
+    bare = in_form(schema, 0, random.Random(0))
     strings = len(re.findall(r'":"|\["|","', bare))
     return len(bare) / 4 + strings * _TOKENS_OF_A_STRING
 

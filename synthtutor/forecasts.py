@@ -20,6 +20,7 @@ __all__ = ["Forecast", "Tariff", "control", "declared", "measured", "shares"]
 
 # Without any billed sample, a reply may well be this much shorter or longer than declared.
 _GUESS = (0.6, 1.6)
+_COMPLAINT = 60.0  # tokens that say what was wrong with a reply, and the roles around them
 _PAIRS = 3  # samples both rehearsed and billed that are worth comparing
 _ANOTHER_RUN = 0.05  # assumed: a standard error, for rows and prompts that are not quite the same
 _KINDS = tuple(each.name for each in fields(Usage))
@@ -94,15 +95,29 @@ def declared(
     figures: Figures,
     rehearsed: PerSample,
     tariff: Tariff,
+    unusable: float = 0.0,
 ) -> Forecast:
-    """By lengths that somebody has declared. Where replies decide how many calls there are, nobody has."""
-    figures = replace(figures, seconds=0.0)  # a rehearsal's seconds are nobody's
+    """By lengths that somebody has declared. Where replies decide how many calls there are, nobody has.
+
+    ``unusable`` is the share of replies that are assumed to be asked for again; none to twice as
+    many are within the range.
+    """
+    again = unusable + unusable**2  # a session asks twice more at most
+    figures = replace(_with_reasks(figures, again), seconds=0.0)  # a rehearsal's are nobody's
     share = tariff.output_share(figures, site)
     off = tariff.spread.get(site.model, 0.0)
     low = 1 - share * (1 - _GUESS[0]) - (1 - share) * off
     high = 1 + share * (_GUESS[1] - 1) + (1 - share) * off
     few, many = _range_of_calls(site, rehearsed)
+    few, many = few / (1 + again), many * (1 + 2 * again) / (1 + again)
     return Forecast(figures, max(0.0, low) * few, high * many, "declared lengths")
+
+
+def _with_reasks(figures: Figures, again: float) -> Figures:
+    """A share of the calls made again: the prompt is then longer by the reply and a complaint."""
+    longer = figures.output_tokens + _COMPLAINT * figures.calls
+    more = figures * (1 + again)
+    return replace(more, input_tokens=more.input_tokens + again * longer)
 
 
 def _range_of_calls(site: Site, rehearsed: PerSample) -> tuple[float, float]:

@@ -188,6 +188,7 @@ def summarise(
     """Fold the journal. ``prices`` are those of the models."""
     calls, usage, cost, unpriced = reading.totals()
     account, outcomes = reading.entries(), reading.outcomes()
+    rows, made = reading.noted("rows"), sum(outcomes.values())
     return Summary(
         recipe=recipe.name,
         complete=complete,
@@ -211,8 +212,14 @@ def summarise(
         cost_per_kept_usd=cost_per_kept(cost, unpriced, outcomes.get("kept", 0)),
         resumes=reading.resumes(),
         expected=expectation(reading.noted("estimate"), cost, unpriced, complete=complete),
-        left=left(account, reading.noted("rows"), sum(outcomes.values())),
+        left=left(account, rows, made, _longer(reading) if rows and rows > made else 1.0),
     )
+
+
+def _longer(reading: Reading) -> float:
+    """How much longer than the finished samples those are that were begun."""
+    mean = reading.per_sample(finished=True).tokens()
+    return reading.likely_samples().tokens() / mean if mean else 1.0
 
 
 def write_outputs(reading: Reading, folder: Path, summary: Summary, recipe: Recipe[Any]) -> Report:

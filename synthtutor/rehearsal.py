@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -31,8 +32,8 @@ from synthtutor.provider import Capabilities
 from synthtutor.reading import Reading
 from synthtutor.recipes.controls import control, control_rows
 from synthtutor.recipes.recipe import Recipe
-from synthtutor.samplings import PerSample
-from synthtutor.session import Role, RunContext, call_at_hand
+from synthtutor.samplings import PerSample, Site
+from synthtutor.session import CallSite, Role, RunContext, call_at_hand
 from synthtutor.sources import Occurrences, limited
 
 __all__ = ["Expected", "Rehearsal", "rehearse"]
@@ -42,6 +43,7 @@ _WORDS = [
     *("first", "and", "why", "does", "that", "help", "you", "here"),
 ]
 _TOKENS_PER_WORD = 1.15
+_MOST_TIMES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +54,16 @@ class Expected:
     reasoning: float = 0.0
 
 
-# Of a role, a prompt and the request itself.
-Lengths = Callable[[str, str, Request], Expected]
+# By where the recipe is, and the request itself.
+Lengths = Callable[[CallSite, Request], Expected]
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
     """What was counted: the calls of each rehearsed sample, and of how many rows they stand.
 
-    Of all ``rows``, ``left`` are still to be done. ``samples`` are an even choice of these;
+    Of all ``rows``, ``left`` are still to be done. ``samples`` are an even choice of these, each
+    several times where they are few and go by chance;
     ``also`` are those asked for besides. ``controls`` are all of the run's.
     """
 
@@ -72,7 +75,7 @@ class Rehearsal:
 
 
 class Rehearsing:
-    """The provider that counts instead of paying."""
+    """The provider that counts instead of paying; ``formed`` are the roles and prompts with a schema."""
 
     def __init__(
         self,
@@ -85,15 +88,18 @@ class Rehearsing:
         self._count = count
         self._lengths = lengths
         self._capabilities = capabilities
+        self.formed: set[tuple[str, str]] = set()
 
     async def complete(self, request: Request) -> Response:
         """A reply in form, of the expected length."""
         site = call_at_hand.get()
-        expected = self._lengths(site.role, site.stage, request)
+        if site.schema is not None:
+            self.formed.add((site.role, site.stage))
+        expected = self._lengths(site, request)
         out = min(expected.visible + expected.reasoning, request.settings.max_tokens)
-        chance = random.Random(request.digest())
+        chance = random.Random(request.digest() + _again.get())
         own = _odds_of_this_sample(chance)
-        text = in_form(request.schema, expected.visible, chance, own, self._odds)
+        text = in_form(site.schema, expected.visible, chance, own, self._odds)
         usage = Usage(
             self._count(request), round(out), reasoning_tokens=round(min(expected.reasoning, out))
         )
@@ -108,6 +114,7 @@ class Rehearsing:
 
 
 _odds: ContextVar[float] = ContextVar("odds")
+_again: ContextVar[bytes] = ContextVar("again", default=b"")
 
 
 def _odds_of_this_sample(chance: random.Random) -> float:
@@ -142,18 +149,15 @@ async def rehearse(
     every = limited(recipe_rows(config, recipe).rows if rows is None else rows, config.n)
     even, wanted, count, left = _chosen(recipe.name, every, most, also, done)
     rubric = rubric_of(config, recipe)
-    prompts = Prompts(*[Path(config.prompts)] if config.prompts else [])
-    parts: list[PerSample] = []
+    folders = [Path(config.prompts)] if config.prompts else []
+    prompts = Prompts(*folders, recipe=recipe.prompts)
     planted = (
         control_rows(rubric, config.controls, config.seed)
         if rubric is not None and "judge" in roles
         else ()
     )
-    for kind, function, chosen in (
-        ("sample", recipe.function, even),
-        ("sample", recipe.function, wanted),
-        ("control", control, planted),
-    ):
+
+    async def made(kind: str, function: Callable[..., Any], chosen: Iterable[Any]) -> PerSample:
         with _scratch() as path:
             async with Journal(path, ballast_bytes=0) as journal:
                 await journal.begin("{}")
@@ -173,11 +177,45 @@ async def rehearse(
                 await engine.run(chosen)
             reading = Reading.open(path)
             try:
-                parts.append(reading.per_sample(kind))
+                return reading.per_sample(kind)
             finally:
                 reading.close()
-    samples, others, controls = parts
-    return Rehearsal(count, left, samples.of(len(even)), others, controls)
+
+    samples = await _often(partial(made, "sample", recipe.function, even), len(even), most)
+    others = await made("sample", recipe.function, wanted)
+    controls = await made("control", control, planted)
+    return Rehearsal(count, left, samples, others, controls)
+
+
+async def _often(made: Callable[[], Awaitable[PerSample]], rows: int, most: int) -> PerSample:
+    """A few rows several times, unless nothing in them goes by chance.
+
+    How long ten dialogues are is chance; how long ten such dialogues are on average is not.
+    """
+    first = (await made()).of(rows)
+    times = min(_MOST_TIMES, most // max(1, rows))
+    found = [first]
+    for again in range(1, times):
+        before = _again.set(again.to_bytes(2, "big"))
+        try:
+            found.append((await made()).of(rows))
+        finally:
+            _again.reset(before)
+        if _calls(found[-1]) == _calls(first):
+            return first
+    together = {
+        name + number.to_bytes(2, "big"): figures
+        for number, part in enumerate(found)
+        for name, figures in part.by_sample.items()
+    }
+    return PerSample(together, rows * len(found))
+
+
+def _calls(made: PerSample) -> dict[bytes, dict[Site, float]]:
+    return {
+        name: {site: figures.calls for site, figures in sites.items()}
+        for name, sites in made.by_sample.items()
+    }
 
 
 @contextmanager

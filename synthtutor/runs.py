@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sized
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Sized
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,10 +45,10 @@ from synthtutor.reading import Reading
 from synthtutor.recipes.controls import control, control_rows
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.session import Role, RunContext
-from synthtutor.sources import evenly, limited
+from synthtutor.sources import limited
 from synthtutor.stack import Stack, models_of, stacked
 
-__all__ = ["Live", "Outcome", "Preview", "find_recipe", "make_pilot", "models_of", "opened"]
+__all__ = ["Live", "Outcome", "Preview", "find_recipe", "models_of", "opened"]
 
 
 @dataclass(slots=True)
@@ -135,6 +135,16 @@ class Live:
                 await self._end(complete=complete)
         await look_across(self.journal, self.recipe)
         return self._outcome(complete)
+
+    async def make_some(self, chosen: Callable[[Iterable[Any]], Sequence[Any]]) -> None:
+        """Make those rows that ``chosen`` takes out of all. Raises as `go` does; writes no files."""
+        await self.journal.begin(orjson.dumps(self.config.model_dump(mode="json")).decode())
+        rows = chosen(self._take_rows()[0])
+        self.progress.total = len(rows)
+        await self._engine("sample", self.recipe.function).run(rows)
+        await self._end(complete=False)
+        if self.stop.error is not None:
+            raise self.stop.error
 
     async def _end(self, *, complete: bool) -> None:
         await self.journal.end(
@@ -274,28 +284,6 @@ class Preview:
     paying_again: int = 0
 
 
-async def make_pilot(
-    config: RunConfig,
-    folder: Path,
-    count: int,
-    *,
-    recipe: Recipe[Any] | None = None,
-    rows: Iterable[Any] | None = None,
-    providers: Mapping[str, Provider] | None = None,
-) -> None:
-    """Make ``count`` of the run's rows, evenly chosen: paid for, journaled, and part of the run.
-
-    Raises what would keep the run from going on.
-    """
-    async with opened(config, folder, recipe=recipe, rows=rows, providers=providers) as live:
-        every, _ = live._take_rows()
-        await live.journal.begin(orjson.dumps(config.model_dump(mode="json")).decode())
-        await live._engine("sample", live.recipe.function).run(evenly(every, count))
-        await live._end(complete=False)
-        if live.stop.error is not None:
-            raise live.stop.error
-
-
 @asynccontextmanager
 async def opened(
     config: RunConfig,
@@ -315,7 +303,8 @@ async def opened(
     check(config, recipe)
     stop, meter = Stop(), Meter(config.budget_usd, config.max_tokens_total)
     rubric = rubric_of(config, recipe)
-    prompts = Prompts(*[Path(config.prompts)] if config.prompts else [])
+    folders = [Path(config.prompts)] if config.prompts else []
+    prompts = Prompts(*folders, recipe=recipe.prompts)
     async with AsyncExitStack() as exits:
         incidents = Incidents()
         stack = await stacked(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from synthtutor.messages import Usage
 
-__all__ = ["Evidence", "Figures", "PerSample", "Site"]
+__all__ = ["Evidence", "Figures", "PerSample", "Site", "completed"]
 
 
 class Site(NamedTuple):
@@ -90,10 +90,44 @@ class PerSample:
         """Of one sample."""
         return self.total(site) * (1 / max(1, self.count))
 
-    def only(self, samples: Mapping[bytes, object]) -> PerSample:
-        """The samples that are among ``samples``."""
-        chosen = {name: made for name, made in self.by_sample.items() if name in samples}
+    def tokens(self) -> float:
+        """Of one sample on average, at all sites together."""
+        return sum(map(_tokens, self.by_sample.values())) / max(1, self.count)
+
+    def without(self, samples: Container[bytes]) -> PerSample:
+        """The samples that are not among ``samples``."""
+        chosen = {name: made for name, made in self.by_sample.items() if name not in samples}
         return PerSample(chosen, len(chosen))
+
+
+def completed(finished: PerSample, unfinished: PerSample) -> PerSample:
+    """The finished samples, and the unfinished ones as long as they are likely to become.
+
+    The samples of a run that was stopped that are finished are its shorter ones. An unfinished one
+    will be like those that took more tokens than it has taken yet, which is Kaplan and Meier's
+    estimate of a mean from censored figures (B. Efron, "The two sample problem with censored data",
+    1967, redistributes to the right). Where none took more it stays as it is.
+    """
+    waiting = sorted(finished.by_sample.values(), key=_tokens)
+    longer, count = dict[Site, Figures](), 0
+    likely: dict[bytes, Mapping[Site, Figures]] = {}
+    ordered = sorted(unfinished.by_sample.items(), key=lambda each: -_tokens(each[1]))
+    for name, so_far in ordered:
+        while waiting and _tokens(waiting[-1]) > _tokens(so_far):
+            longer, count = _added(longer, waiting.pop()), count + 1
+        mean = {site: figures * (1 / count) for site, figures in longer.items()}
+        likely[name] = mean or so_far
+        longer, count = _added(longer, likely[name]), count + 1
+    return PerSample({**finished.by_sample, **likely}, finished.count + len(likely))
+
+
+def _tokens(sample: Mapping[Site, Figures]) -> float:
+    return sum(figures.input_tokens + figures.output_tokens for figures in sample.values())
+
+
+def _added(sums: Mapping[Site, Figures], more: Mapping[Site, Figures]) -> dict[Site, Figures]:
+    sites = dict.fromkeys([*sums, *more])
+    return {site: sums.get(site, Figures()) + more.get(site, Figures()) for site in sites}
 
 
 @dataclass(frozen=True, slots=True)

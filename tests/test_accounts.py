@@ -351,6 +351,7 @@ def test_what_is_left_costs_as_much_a_row_as_the_finished_did() -> None:
     done = [entry("kept", 3.0), entry("rejected", 1.0), entry("control", 9.0, kind="control")]
     assert left(done, 10, 4) == Left(6, 6.0)
     assert left([*done, entry("unfinished", 0.5)], 10, 4) == Left(6, 5.5), "in part it is paid"
+    assert left(done, 10, 4, longer=1.5) == Left(6, 11.0), "those under way are longer ones"
     assert left([*done, entry("kept", 0.0, unpriced=2)], 10, 4) == Left(6, None)
     assert left([], 10, 0) == Left(10, None)
     assert left(done, 4, 4) is None

@@ -120,7 +120,8 @@ def test_a_run_yaml_is_taken_as_generate_takes_it(say: Say, tmp_path: Path) -> N
 def test_a_pilot_is_kept_and_is_not_paid_again(say: Say, tmp_path: Path) -> None:
     options = ("misconception", *PRICED, "-n", "12", "--controls", "2", "--out", "run")
     code, out, err = say("estimate", *options, "--pilot", "4", "--json")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert "4 of 4 rows" in err, "progress, apart from the JSON"
     told = json.loads(out)
     calls, paid = billed(tmp_path / "run")
     assert calls == 4 * 3
@@ -134,6 +135,15 @@ def test_a_pilot_is_kept_and_is_not_paid_again(say: Say, tmp_path: Path) -> None
     calls, whole = billed(tmp_path / "run")
     assert calls == 12 * 3 + 4
     assert paid + told["cost_usd"]["expected"] == pytest.approx(whole, rel=0.1)
+
+
+def test_a_pilot_goes_on_until_the_bill_is_known_well_enough(say: Say, tmp_path: Path) -> None:
+    options = ("misconception", *PRICED, "-n", "40", "--out", "run", "--json")
+    told = json.loads(say("estimate", *options, "--pilot", "5", "--within", "2")[1])
+    made = told["all_rows"] - told["rows"]
+    assert 5 < told["enough"] <= made
+    assert told["near"] == 0.02
+    assert billed(tmp_path / "run")[0] == made * 3
 
 
 def billed(folder: Path) -> tuple[int, float]:
@@ -164,6 +174,8 @@ def test_a_pilot_over_http_is_as_many_calls_as_the_server_saw(say: Say, tmp_path
         (("misconception", "-m", "m", "-n", "3"), "provider/model"),
         (("misconception", *PRICED[:3], "m=1", "-n", "3"), "write provider/model=IN/OUT"),
         (("no-such.yaml",), "no-such.yaml"),
+        (("misconception", "-m", "scripted/m", "--within", "0"), "--within 0: give a percentage"),
+        (("misconception", "-m", "scripted/m", "--pilot", "0"), "--pilot 0: give a number of rows"),
         (("misconception", "-m", "scripted/m", "-n", "3", "--mode", "x"), "its modes:"),
         (("misconception", "-m", "openai/gpt-4.1", "-n", "3", "--exact"), "OPENAI_API_KEY"),
     ],

@@ -7,19 +7,21 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel
 
 from synthtutor.config import RunConfig
 from synthtutor.errors import ConfigError, RubricError
 from synthtutor.estimates import Estimate
 from synthtutor.estimating import costs_nothing, estimate
 from synthtutor.messages import Message, Request, Response, Usage
+from synthtutor.pilots import make_pilot
 from synthtutor.provider import Capabilities
 from synthtutor.reading import Reading
 from synthtutor.recipes.recipe import Recipe, recipe
-from synthtutor.runs import make_pilot, opened
+from synthtutor.runs import opened
 from synthtutor.session import Session
 from synthtutor.sources import BadRow
 from synthtutor.tables import META
@@ -160,6 +162,40 @@ async def test_declared_lengths_are_gone_by_and_said_to_be(tmp_path: Path) -> No
         assert lengths[stage] == pytest.approx(declared, abs=1)
     assert {stage.basis for stage in found.stages} == {"declared lengths"}
     assert found.paid_usd == 0
+
+
+@recipe(name="in-form")
+async def in_form(session: Session, row: dict[str, Any]) -> Sample:
+    made = await session.generate(Made, row["question"])
+    return Sample([Message("user", "?"), Message("assistant", made.text)])
+
+
+class Made(BaseModel):
+    """What a reply must be."""
+
+    text: str
+
+
+async def test_where_nobody_sees_to_the_form_some_replies_are_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    found = {}
+    kinds: tuple[Literal["grammar", "schema", "json", "none"], ...]
+    kinds = ("grammar", "schema", "json", "none")
+    for kind in kinds:
+        can = Capabilities(structured_output=kind)
+        asks = {"scripted": ScriptedProvider(lambda _: RuntimeError("asked"), capabilities=can)}
+        found[kind] = await estimate(
+            config(recipe="in-form"), tmp_path, recipe=in_form, rows=rows(50), providers=asks
+        )
+    assert found["grammar"].calls == found["schema"].calls == 50
+    assert 52 < found["json"].calls < found["none"].calls < 60
+    for kind, each in found.items():
+        assert each.cost_usd.low < each.cost_usd.expected < each.cost_usd.high, kind
+    assert found["json"].cost_usd.expected > 1.05 * found["schema"].cost_usd.expected
+    some, more = found["json"].cost_usd, found["none"].cost_usd
+    assert more.high / more.expected > some.high / some.expected
+    assert more.low / more.expected < some.low / some.expected
 
 
 async def test_thinking_models_cost_more_than_they_show(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from synthtutor.recipes.misconception import MISCONCEPTION
 from synthtutor.recipes.recipe import Recipe, recipe
 from synthtutor.rehearsal import Expected, Rehearsal, Rehearsing, rehearse
 from synthtutor.samplings import Figures
-from synthtutor.session import Role, Session
+from synthtutor.session import CallSite, Role, Session
 from synthtutor.sources import BadRow, Occurrences
 from synthtutor.tutoring import Sample
 
@@ -30,7 +30,7 @@ def words(request: Request) -> int:
     return sum(len(message.content.split()) for message in request.messages)
 
 
-def always(_role: str, _stage: str, _request: Request) -> Expected:
+def always(_site: CallSite, _request: Request) -> Expected:
     return Expected(WORDS)
 
 
@@ -195,7 +195,7 @@ async def test_each_samples_own_criteria_reach_its_judge() -> None:
         name: Role("x/m", provider, provider.capabilities("m"), FREE)
         for name in ("writer", "judge")
     }
-    await rehearsed(MISCONCEPTION, None, players=players, n=4, controls=2)
+    await rehearsed(MISCONCEPTION, None, players=players, n=4, controls=2, most=4)
     with_own = [text for text in asked if "own.c1" in text]
     assert len(with_own) == 4, "each sample's judge, and no control's"
 
@@ -269,7 +269,7 @@ async def test_a_reply_is_never_longer_than_it_may_be() -> None:
 
 
 async def test_thinking_is_output_and_is_told_apart() -> None:
-    def thinking(_role: str, _stage: str, _request: Request) -> Expected:
+    def thinking(_site: CallSite, _request: Request) -> Expected:
         return Expected(20, reasoning=300)
 
     (figures,) = only_site(
@@ -281,8 +281,8 @@ async def test_thinking_is_output_and_is_told_apart() -> None:
 async def test_lengths_are_asked_for_by_role_and_stage() -> None:
     asked: set[tuple[str, str]] = set()
 
-    def noting(role: str, stage: str, _request: Request) -> Expected:
-        asked.add((role, stage))
+    def noting(site: CallSite, _request: Request) -> Expected:
+        asked.add((site.role, site.stage))
         return Expected(50)
 
     players = roles("writer", "judge", lengths=noting)
@@ -302,6 +302,32 @@ async def test_a_schema_that_stands_in_the_prompt_is_counted() -> None:
         found = await rehearsed(until_understood, ROWS[:1], players=roles(capabilities=can))
         sizes.append(only_site(found)[0].input_tokens / only_site(found)[0].calls)
     assert sizes[1] > sizes[0] + 20
+
+
+async def test_a_reply_has_the_form_that_only_the_prompt_asks_for() -> None:
+    """A vendor without structured output gets the schema as text; the recipe goes on all the same."""
+    calls = []
+    kinds: tuple[Literal["schema", "none"], ...] = ("schema", "none")
+    for kind in kinds:
+        players = roles("writer", "judge", capabilities=Capabilities(structured_output=kind))
+        found = await rehearsed(MISCONCEPTION, None, players=players, n=4, controls=0)
+        calls.append(
+            {site.stage: found.samples.total(site).calls for site in found.samples.sites()}
+        )
+    assert calls[0] == calls[1]
+    assert len(calls[0]) == 3
+
+
+async def test_a_few_rows_that_go_by_chance_are_rehearsed_often() -> None:
+    few, many = await rehearsed(until_understood, ROWS[:4]), await rehearsed(until_understood)
+    assert (few.rows, few.samples.count) == (4, 4 * 16)
+    ((site,), _) = few.samples.sites(), many.samples.sites()
+    assert few.samples.mean(site).calls == pytest.approx(many.samples.mean(site).calls, rel=0.4)
+    assert len({name[:16] for name in few.samples.by_sample}) == 4
+
+
+async def test_rows_without_chance_are_rehearsed_once() -> None:
+    assert (await rehearsed(looping, [{"turns": turns} for turns in (1, 2)])).samples.count == 2
 
 
 async def test_a_rehearsal_is_the_same_each_time_and_leaves_nothing_behind(

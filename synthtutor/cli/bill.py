@@ -57,7 +57,9 @@ def print_estimate(console: Console, found: Estimate) -> None:
     bases = sorted({stage.basis for stage in found.stages})
     say(f"  lengths of replies: {', '.join(bases)}")
     if found.enough and found.enough > found.all_rows - found.rows:
-        say(f"  {found.enough:,} rows made would bring that within 5 %")
+        say(
+            f"  {found.enough:,} rows made would bring that within {100 * found.near:g} %: --within {100 * found.near:g}"
+        )
     for model, how in found.counting.items():
         costs = [stage.cost_usd for stage in found.stages if stage.model == model]
         cost = "unknown" if None in costs else _money(sum(c.expected for c in costs if c))

@@ -5,13 +5,14 @@ Everything is read from the run's own counters a few times a second; nothing is 
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 from rich.console import Console
@@ -30,11 +31,11 @@ __all__ = ["Display", "display_for"]
 Now = Callable[[], "dict[str, Any]"]
 
 
-def display_for(*, as_json: bool) -> Display:
+def display_for(*, as_json: bool, stderr: bool = False) -> Display:
     """The display that fits where the output goes."""
     if as_json:
         return JsonDisplay()
-    console = Console(stderr=False)
+    console = _Console(stderr=stderr)
     return TerminalDisplay(console) if console.is_terminal else Display(console)
 
 
@@ -91,7 +92,8 @@ class Display:
 
     def note(self, text: str) -> None:
         """A line for people."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        with _though_unread(sys.stderr):
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def expecting(self, expected: Estimate) -> None:
         """What the run will take, before it starts."""
@@ -182,5 +184,26 @@ class JsonDisplay(Display):
 
 
 def _line(value: dict[str, Any]) -> None:
-    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode() + "\n")
-    sys.stdout.flush()
+    with _though_unread(sys.stdout):
+        sys.stdout.write(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode() + "\n")
+        sys.stdout.flush()
+
+
+@contextmanager
+def _though_unread(stream: TextIO) -> Iterator[None]:
+    """A run goes on when whoever read what it says has had enough, as `head` has."""
+    try:
+        yield
+    except BrokenPipeError:
+        _to_nobody(stream)
+
+
+def _to_nobody(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on; Rich itself would end the process."""
+        self.quiet = True
+        _to_nobody(sys.stdout)

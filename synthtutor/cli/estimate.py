@@ -52,6 +52,13 @@ def estimate(
         int | None,
         typer.Option(help="Make so many rows first, paid and kept, and go by what they cost."),
     ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            help="Percent. Make more rows after the pilot (20, unless --pilot says) until the cost "
+            "of all is known within so much. They are part of the run; --budget bounds them."
+        ),
+    ] = None,
     exact: Annotated[
         bool,
         typer.Option("--exact", help="Ask the vendors to count some prompts (free, needs a key)."),
@@ -70,10 +77,16 @@ def estimate(
     from synthtutor.errors import ConfigError
 
     if plan:
+        own = {"recipe": recipe, "pilot": pilot, "within": within}
+        _refuse_beside_plan({**options, **own, "exact": exact or None, "compare": compare})
         return _plans(plan, options, max_cost, json)
     if recipe is None:
         raise ConfigError("estimate what? give a recipe's name, a run.yaml, or --plan FILE")
-    found = _estimated(recipe, options, pilot, exact, compare or [])
+    if within is not None and not 1 <= within <= 100:
+        raise ConfigError(f"--within {within:g}: give a percentage from 1 to 100")
+    if pilot is not None and pilot < 1:
+        raise ConfigError(f"--pilot {pilot}: give a number of rows, 1 or more")
+    found = _estimated(recipe, options, pilot, within, {"exact": exact, "compare": compare or []})
     if json:
         import orjson
 
@@ -89,23 +102,50 @@ def estimate(
 
 
 def _estimated(
-    recipe: str, options: dict[str, Any], pilot: int | None, exact: bool, compare: list[str]
+    recipe: str,
+    options: dict[str, Any],
+    pilot: int | None,
+    within: float | None,
+    asked: dict[str, Any],
 ) -> Estimate:
-    from synthtutor import estimating
-    from synthtutor.cli.configuration import configured, folder_for
+    from synthtutor.cli.configuration import configured, folder_for, refuse_unused
+    from synthtutor.cli.folder import legible
+    from synthtutor.cli.running import watching
+    from synthtutor.estimating import estimate as counted
     from synthtutor.loops import run
-    from synthtutor.runs import make_pilot
+    from synthtutor.pilots import FIRST, make_pilot, pilot_until
 
     config = configured(recipe, options)
+    refuse_unused(config, options, also=asked["compare"])
     folder = options["out"] or folder_for(recipe, config)
 
     async def work() -> Estimate:
-        if pilot:
-            await make_pilot(config, folder, pilot)
-            config.save(folder / "run.yaml")
-        return await estimating.estimate(config, folder, exact=exact, compare=compare)
+        if not pilot and within is None:
+            return await counted(config, folder, **asked)
+        if within is not None:
+            first, near = pilot or FIRST, within / 100
+            found = await pilot_until(config, folder, near, first=first, watched=watching, **asked)
+        else:
+            await make_pilot(config, folder, pilot or 0, watched=watching)
+            found = await counted(config, folder, **asked)
+        config.save(folder / "run.yaml")
+        return found
 
-    return run(work())
+    with legible(folder):
+        return run(work())
+
+
+def _refuse_beside_plan(given: dict[str, Any]) -> None:
+    """Raise ConfigError for what a plan on paper says itself, or has nothing to do with."""
+    from synthtutor.errors import ConfigError
+
+    for name, value in given.items():
+        if value is not None and name not in ("price", "prices"):
+            said = "a recipe" if name == "recipe" else f"{'-' * min(len(name), 2)}{name}"
+            raise ConfigError(
+                f"--plan: {said.replace('_', '-')} has no meaning beside it; "
+                "what goes with a plan is --price, --prices, --max-cost and --json"
+            )
 
 
 def _plans(files: list[Path], options: dict[str, Any], max_cost: float | None, json: bool) -> int:

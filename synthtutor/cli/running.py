@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
-from synthtutor.cli.board import publishing, snapshot
+from synthtutor.cli.board import counting, publishing, snapshot
 from synthtutor.cli.display import Display, display_for
+from synthtutor.cli.folder import legible
 from synthtutor.cli.report import reported
 from synthtutor.errors import BudgetExceeded, ConfigError, SynthtutorError
 from synthtutor.loops import run
+from synthtutor.preflight import check, find_recipe, recipe_rows
 from synthtutor.reading import Reading
 from synthtutor.runs import Outcome, opened
 
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from synthtutor.estimates import Estimate
     from synthtutor.runs import Live
 
-__all__ = ["execute"]
+__all__ = ["execute", "watching"]
 
 _ASK_ABOVE_USD = 5.0
 
@@ -50,7 +54,8 @@ def execute(
     work = _execute(
         config, folder, display, command, retry_failed=retry_failed, yes=yes, report=report
     )
-    return run(work)
+    with legible(folder):
+        return run(work)
 
 
 async def _execute(
@@ -63,6 +68,9 @@ async def _execute(
     yes: bool,
     report: bool,
 ) -> int:
+    recipe = find_recipe(config.recipe)
+    check(config, recipe)
+    recipe_rows(config, recipe)  # a wrong option says so before there is a folder
     changes = _changes(config, folder)
     async with opened(config, folder, retry_failed=retry_failed) as live:
         expected = await _expected(config, folder)
@@ -76,10 +84,11 @@ async def _execute(
         for note in live.stack.notes:
             display.note(f"note: {note}")
         _mind_signals(live, display)
-        now = partial(snapshot, live, _expected_usd(live))
         try:
-            with display.showing(now), publishing(now, folder):
-                outcome = await live.go()
+            with counting(live) as counted:
+                now = partial(snapshot, live, _expected_usd(live), counted)
+                with display.showing(now), publishing(now, folder):
+                    outcome = await live.go()
         except SynthtutorError as error:
             display.failed(error)
             raise
@@ -96,11 +105,25 @@ async def _execute(
     return _code(outcome, live, display, command)
 
 
+@contextmanager
+def watching(live: Live) -> Iterator[None]:
+    """Show a pilot as a run is shown, on standard error, and let Ctrl-C end it as it ends one."""
+    display = display_for(as_json=False, stderr=True)
+    _mind_signals(live, display)
+    now = partial(snapshot, live)
+    with display.showing(now), publishing(now, live.folder):
+        yield
+    if live.stop.reason is not None:
+        display.note(f"the pilot was stopped: {live.stop.error or live.stop.reason}")
+
+
 def _changes(config: RunConfig, folder: Path) -> list[str]:
     from synthtutor.config import RunConfig
 
     saved = folder / "run.yaml"
     if not saved.is_file():
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"{folder}: is a file; give the run a folder with --out")
         if folder.is_dir() and any(folder.iterdir()) and not (folder / "journal.sqlite").exists():
             raise ConfigError(f"{folder}: holds files but no run; choose another folder with --out")
         return []
@@ -187,9 +210,51 @@ def _code(outcome: Outcome, live: Live, display: Display, command: str) -> int:
         reason = str(outcome.error or outcome.reason)
         if isinstance(outcome.error, BudgetExceeded):
             reason += "; give a higher limit"
+            command = _with_more(command, outcome, live.config)
         display.stopped(reason, command)
         return 4 if reason.startswith("too many failures") else 3
     if failed > live.config.max_failed * outcome.summary.made:
-        display.note(f"{failed} of {outcome.summary.made} rows failed: more than allowed")
+        display.note(
+            f"{failed} of {outcome.summary.made} rows failed, more than "
+            f"--max-failed {live.config.max_failed:g} allows: rejected.jsonl says why"
+        )
         return 4
     return 0
+
+
+def _with_more(command: str, outcome: Outcome, config: RunConfig) -> str:
+    """The command with limits that should do for what is left, a fifth more than is expected."""
+    words, summary = shlex.split(command), outcome.summary
+    left = summary.left
+    made = summary.made
+    whole = 1 + (left.rows if left else made) / made if made else 2.0  # nothing says how much
+    tokens = whole * (summary.input_tokens + summary.output_tokens)
+    dollars = whole * summary.cost_usd
+    if left is not None and left.usd is not None:
+        dollars = summary.cost_usd + left.usd
+    if summary.expected is not None:  # which counts the controls, too
+        dollars = max(dollars, summary.expected.expected_usd)
+    for option, given, wanted in (
+        ("--budget", config.budget_usd, dollars),
+        ("--max-tokens-total", config.max_tokens_total, tokens),
+    ):
+        if given is not None and given < 1.2 * wanted:
+            words = _replaced(words, option, _rounded_up(1.2 * wanted))
+    return shlex.join(words)
+
+
+def _replaced(words: list[str], option: str, value: str) -> list[str]:
+    kept: list[str] = []
+    for word in words:
+        if kept and kept[-1] == option:
+            kept.pop()
+        elif not word.startswith(f"{option}="):
+            kept.append(word)
+    return [*kept, option, value]
+
+
+def _rounded_up(number: float) -> str:
+    """To two digits, as people would type it."""
+    step = 10.0 ** (math.floor(math.log10(number)) - 1)
+    digits = max(0, -round(math.log10(step)))
+    return f"{math.ceil(round(number / step, 6)) * step:.{digits}f}"

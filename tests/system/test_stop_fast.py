@@ -275,15 +275,18 @@ def test_a_budget_stops_the_run_before_it_is_passed_and_a_larger_one_goes_on(
         ended = run.finish("--budget", str(cost / 2))
         assert ended.code == 3, ended.told
         assert "budget" in ended.err
-        assert "--budget" in ended.resume_command()
+        resume = ended.resume_command()
+        assert resume.count("--budget") == 1
+        assert cost / 2 < float(resume[resume.index("--budget") + 1]) < 4 * cost
         spent = json.loads(contents(run.folder)["statistics.json"])["cost_usd"]
         assert 0 < spent <= cost / 2
         paid = server.calls
         assert len(kept(run.folder).calls) == paid
 
-        assert run.again(ended).code == 3, "the same budget is still used up"
+        ended = run.finish("--budget", str(cost / 2))
+        assert ended.code == 3, "the same budget is still used up"
         assert server.calls == paid
-        assert run.finish("--budget", str(cost * 2)).code == 0
+        assert run.again(ended).code == 0, "what it says goes on is enough"
         assert contents(run.folder) == contents(whole.folder)
 
 
