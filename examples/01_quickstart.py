@@ -1,6 +1,6 @@
 """Make samples with a built-in recipe and read them.
 
-python examples/01_quickstart.py [PROVIDER/MODEL]     without a model: filler text, no key, no cost
+python examples/01_quickstart.py [PROVIDER/MODEL]     without an argument: filler text, no key, no cost
 """
 
 import sys
@@ -9,7 +9,7 @@ from synthtutor import run
 
 model = sys.argv[1] if len(sys.argv) > 1 else "scripted/any"
 
-# The same call again resumes: what was answered is not asked or paid for twice.
+# The same call again resumes: no answered call is made or paid for twice.
 result = run("misconception", models=model, n=40, out="runs/quickstart")
 
 summary = result.summary

@@ -1,4 +1,4 @@
-"""Write a recipe: two drafts beside each other, both judged, the better one returned.
+"""Write a recipe: two drafts at the same time, both judged, the better one returned.
 
 python examples/02_own_recipe.py [PROVIDER/MODEL]
 """
@@ -17,7 +17,7 @@ STYLES = {"ask": "Ask one question.", "show": "Show a smaller example of the sam
 
 
 class Hint(BaseModel):
-    """What the writer answers: the model's reply is checked against this, and asked again if need be."""
+    """What the writer answers: a reply that does not fit this schema is sent back with the error."""
 
     hint: str = Field(max_length=600)
     next_step: str
@@ -25,7 +25,7 @@ class Hint(BaseModel):
 
 @dataclass(frozen=True)
 class Draft:
-    """One hint with the verdict on it."""
+    """One hint with its verdict."""
 
     style: str
     hint: Hint
@@ -38,7 +38,7 @@ class Draft:
 
 
 async def draft(session: Session, problem: str, style: str) -> Draft:
-    """One child. Calls that run beside each other each need a branch, taken inside the child."""
+    """One draft. Concurrent calls each need a branch, taken inside their own task."""
     mine = session.branch(style)
     prompt = f"A student is stuck on: {problem}\nGive one hint, never the answer. {STYLES[style]}"
     hint = await mine.generate(Hint, prompt)

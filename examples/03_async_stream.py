@@ -12,7 +12,7 @@ WANTED = 5
 
 
 async def main(model: str) -> None:
-    """Leaving the block stops the run; what was answered by then is in the journal."""
+    """Leaving the block stops the run; what has been answered is in the journal."""
     seen = 0
     async with running("misconception", models=model, n=500, out="runs/stream") as samples:
         async for sample in samples:

@@ -1,4 +1,4 @@
-"""Judge by a rubric of your own; then judge the same replies by another one, paying for that only.
+"""Judge with a rubric of your own; then judge the same replies with another one, paying only for that.
 
 python examples/04_own_rubric.py [PROVIDER/MODEL]
 """

@@ -1,8 +1,8 @@
-"""Hand a run a provider of your own, without installing anything.
+"""Give a run a provider of your own, without installing anything.
 
 python examples/05_own_provider.py [PROVIDER/MODEL of the judge]
 
-`examples/plugin/` is the other way: a distribution whose provider every run finds by its name.
+`examples/plugin/` shows the other way: an installed package whose provider every run finds by name.
 """
 
 import sys
@@ -20,10 +20,10 @@ SAYINGS = {
 
 
 class Sayings:
-    """A provider is these three methods. This one has a fixed answer per model."""
+    """A provider has these three methods. This one gives a fixed answer per model."""
 
     async def complete(self, request: Request) -> Response:
-        """One request in, one response out; never retried here, synthtutor does that."""
+        """One request in, one response out. Do not retry here: synthtutor does that."""
         text = SAYINGS.get(request.model_name)
         if text is None:  # this reason stops the run at once: no other row can succeed
             raise Rejected(f"no model {request.model_name!r}", reason="model")
@@ -31,7 +31,7 @@ class Sayings:
         return Response(text, Usage(prompt // 4 + 1, len(text) // 4 + 1), model=request.model_name)
 
     def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002  # the same for all
-        """It promises no JSON, costs nothing, and is no source of training data."""
+        """It promises no JSON, costs nothing, and writes nothing to train on."""
         return Capabilities(
             structured_output="none", seed=False, free=True, demonstration_only=True
         )

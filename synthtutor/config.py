@@ -5,6 +5,8 @@ It is what ``run.yaml`` holds. There is no place in it for a key: keys come from
 
 from __future__ import annotations
 
+import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -16,6 +18,7 @@ from synthtutor.errors import ConfigError
 from synthtutor.limits import Limits
 from synthtutor.messages import Settings
 from synthtutor.plugins import split_model
+from synthtutor.yaml_text import read_yaml, said
 
 __all__ = ["CONTENT_FIELDS", "RunConfig"]
 
@@ -37,6 +40,10 @@ CONTENT_FIELDS = (
 
 
 _Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_URL = re.compile(r"https?://[^\s/?#]+", re.IGNORECASE)
+_LARGEST = 2**63 - 1  # what JSON readers and SQLite hold
+_Count = Annotated[int, Field(gt=0, le=_LARGEST)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class RoleSettings(BaseModel):
@@ -44,7 +51,7 @@ class RoleSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_tokens: int | None = Field(None, gt=0)
+    max_tokens: int | None = Field(None, gt=0, le=_LARGEST)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
@@ -66,29 +73,29 @@ class RunConfig(BaseModel):
     recipe: str = "misconception"
     models: dict[str, str] = Field(default_factory=dict)
     rows: str | None = None
-    n: int | None = Field(None, gt=0)
-    per_seed: int | None = Field(None, gt=0)
+    n: _Count | None = None
+    per_seed: _Count | None = None
     mode: str | None = None
-    rubric: str | None = None
-    controls: int = Field(8, ge=0)
-    seed: int = 0
+    rubric: str | None = Field(None, min_length=1)
+    controls: int = Field(8, ge=0, le=_LARGEST)
+    seed: int = Field(0, ge=-_LARGEST, le=_LARGEST)
     prompts: str | None = None
     options: dict[str, str] = Field(default_factory=dict)
     settings: dict[str, RoleSettings] = Field(default_factory=dict)
     base_urls: dict[str, str] = Field(default_factory=dict)
     provider_options: dict[str, dict[str, str]] = Field(default_factory=dict)
     prices: dict[str, tuple[_Dollars, _Dollars]] = Field(default_factory=dict)
-    concurrency: int = Field(50, gt=0)
-    requests_per_minute: float | None = Field(None, gt=0)
-    tokens_per_minute: float | None = Field(None, gt=0)
-    timeout_s: float | None = Field(None, gt=0)
-    budget_usd: float | None = Field(None, ge=0)
-    max_tokens_total: int | None = Field(None, gt=0)
+    concurrency: _Count = 50
+    requests_per_minute: _Positive | None = None
+    tokens_per_minute: _Positive | None = None
+    timeout_s: _Positive | None = None
+    budget_usd: _Dollars | None = None
+    max_tokens_total: _Count | None = None
     max_failed: float = Field(0.5, ge=0, le=1)
     batch: bool = False
-    batch_size: int = Field(10_000, gt=0)
-    batch_wait_s: float = Field(5.0, gt=0)
-    batch_poll_s: float = Field(30.0, gt=0)
+    batch_size: _Count = 10_000
+    batch_wait_s: _Positive = 5.0
+    batch_poll_s: _Positive = 30.0
 
     @field_validator("models")
     @classmethod
@@ -103,17 +110,15 @@ class RunConfig(BaseModel):
         for name, url in urls.items():
             if "@" in url.partition("://")[2].partition("/")[0]:
                 raise ValueError(f"{name}: put the key into the environment, not into the URL")
+            if not _URL.match(url):
+                raise ValueError(f"{name}: {url!r} is no URL; write http://HOST or https://HOST")
         return urls
 
     @classmethod
     def load(cls, path: Path, **overrides: Any) -> Self:
         """Read a YAML file. Raises ConfigError naming the file, the field and the fix."""
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: not YAML: {error}") from None
+        data = read_yaml(path)
+        data = {} if data is None else data
         if not isinstance(data, dict):
             raise ConfigError(f"{path}: must be fields and values, such as 'recipe: misconception'")
         return cls.checked({**data, **overrides}, str(path))
@@ -124,7 +129,7 @@ class RunConfig(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise ConfigError("\n".join(_lines(error, where, tuple(cls.model_fields)))) from None
+            raise ConfigError("\n".join(_lines(error, where))) from None
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
 
@@ -159,18 +164,24 @@ class RunConfig(BaseModel):
         ]
 
 
-def _lines(error: ValidationError, where: str, fields: tuple[str, ...]) -> list[str]:
-    import difflib
+def _lines(error: ValidationError, where: str) -> list[str]:
+    return list(dict.fromkeys(f"{where}: {_line(dict(problem))}" for problem in error.errors()))
 
-    lines = []
-    for problem in error.errors():
-        name = ".".join(str(part) for part in problem["loc"])
-        hint = problem["msg"]
-        if problem["type"] == "extra_forbidden":
-            alike = difflib.get_close_matches(name, fields, n=1)
-            hint = f"there is no such field{f'; did you mean {alike[0]}?' if alike else ''}"
-        lines.append(f"{where}: {name}: {hint}")
-    return lines
+
+def _line(problem: dict[str, Any]) -> str:
+    place = [str(part) for part in problem["loc"]]
+    if place[0] == "prices" and len(place) > 2:
+        return f"{'.'.join(place[:2])}: write [IN, OUT], dollars per million tokens"
+    hint = said(problem)
+    if problem["type"] == "extra_forbidden":
+        fields = RoleSettings.model_fields if len(place) > 1 else RunConfig.model_fields
+        alike = difflib.get_close_matches(place[-1], fields, n=1)
+        hint = f"there is no such field{f'; did you mean {alike[0]}?' if alike else ''}"
+    elif problem["type"] == "dict_type" and place == ["models"]:
+        hint = "must be roles and models, such as {default: openai/gpt-5-mini}"
+    elif place[0] == "prices" and len(place) == 2:
+        hint = "write [IN, OUT], dollars per million tokens"
+    return f"{'.'.join(place)}: {hint}"
 
 
 def _shown(value: object) -> str:

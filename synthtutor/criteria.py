@@ -75,12 +75,16 @@ class Criterion(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a judge said of one criterion. Only an answered verdict has an ``observed``."""
+    """What a judge said of one criterion. Only an answered verdict has an ``observed``.
+
+    ``quoted`` says whether the evidence stands in the text judged; None where nothing is quoted.
+    """
 
     criterion: str
     state: Literal["answered", "missing", "failed"]
     observed: bool | None = None
     evidence: str = ""
+    quoted: bool | None = None
 
     def __post_init__(self) -> None:
         if (self.state == "answered") != (self.observed is not None):

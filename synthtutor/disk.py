@@ -40,6 +40,10 @@ def lock(path: Path) -> int:
         raise JournalError(
             f"{path.parent}: another run owns this folder{by}; wait for it"
         ) from None
-    os.ftruncate(handle, 0)
-    os.write(handle, str(os.getpid()).encode())
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, str(os.getpid()).encode())
+    except OSError:  # a full disk: the lock must not outlive the attempt
+        os.close(handle)
+        raise
     return handle

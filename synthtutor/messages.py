@@ -18,6 +18,7 @@ __all__ = [
     "Schema",
     "Settings",
     "Usage",
+    "count_of",
     "storable",
     "system",
     "user",
@@ -120,12 +121,25 @@ class Request:
         )
 
 
+_TOO_MANY = 10**12  # tokens of one reply
+
+
+def count_of(told: Any) -> int:
+    """A number of tokens, as some server tells it; 0 for what cannot be one."""
+    try:
+        count = int(told)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return count if 0 <= count < _TOO_MANY else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one reply, in one meaning for all vendors.
 
     ``input_tokens`` counts the whole prompt, the cached part included; ``output_tokens`` counts
-    everything generated, reasoning included.
+    everything generated, reasoning included. What is told as a count and cannot be one counts 0:
+    a reply is paid for, and kept, whatever its server counts.
     """
 
     input_tokens: int = 0
@@ -133,6 +147,12 @@ class Usage:
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            told = getattr(self, name)
+            if type(told) is not int or not 0 <= told < _TOO_MANY:
+                object.__setattr__(self, name, count_of(told))
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -189,10 +209,10 @@ class Response:
     rate_limits: RateLimitStatus | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("text", "reasoning", "detail"):
+        for name in ("text", "reasoning", "detail", "model", "request_id"):
             said = getattr(self, name)
-            if said and not said.isascii():
-                object.__setattr__(self, name, storable(said))
+            if said and not (isinstance(said, str) and said.isascii()):
+                object.__setattr__(self, name, storable(str(said)))
 
     def to_json(self) -> bytes:
         """The reply as JSON bytes, without its rate limits."""

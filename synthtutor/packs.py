@@ -7,20 +7,18 @@ package of YAML files. They are data, so the package's own code is not run to re
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
-
-import yaml
 
 from synthtutor.errors import RubricError
+from synthtutor.yaml_text import parse_yaml
 
-__all__ = ["builtin_packs", "is_path", "parse_yaml", "read_pack"]
+__all__ = ["builtin_packs", "is_path", "read_pack"]
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -44,7 +42,8 @@ def read_pack(name: str | os.PathLike[str]) -> tuple[object, str]:
         place: Traversable = Path(name)
     else:
         place = _named(str(name))
-    return parse_yaml(_text(place, str(place)), str(place)), str(place)
+    text = _text(place, str(place))
+    return parse_yaml(text, str(place), error=RubricError), str(place)
 
 
 def _named(name: str) -> Traversable:
@@ -111,37 +110,3 @@ def _text(place: Traversable, source: str) -> str:
         raise RubricError(f"{source}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RubricError(f"{source}: is not UTF-8 text") from error
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Plain YAML in which a key that is written twice is an error, not a silent last word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if str(key.value) in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key.value!r} is given twice", problem_mark=key.start_mark
-                )
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-def parse_yaml(text: str, source: str) -> object:
-    """The content of a YAML text. Raises RubricError naming the line."""
-    try:
-        return _content(text)
-    except yaml.MarkedYAMLError as error:
-        line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
-        raise RubricError(f"{source}:{line} {error.problem}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # An impossible date is a ValueError of the YAML reader, endless nesting a RecursionError.
-        raise RubricError(f"{source}: cannot be read as YAML: {error}") from error
-
-
-def _content(text: str) -> object:
-    loader = _UniqueKeys(text)
-    try:
-        return cast(object, loader.get_single_data())
-    finally:
-        loader.dispose()

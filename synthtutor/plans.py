@@ -13,7 +13,6 @@ or none. What has no model or no known price is counted apart and is never $0.
 
 from __future__ import annotations
 
-import codecs
 import difflib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -30,9 +29,9 @@ from pydantic import (
     model_validator,
 )
 
-from synthtutor.errors import ConfigError, RubricError
+from synthtutor.errors import ConfigError
 from synthtutor.messages import Usage
-from synthtutor.packs import parse_yaml
+from synthtutor.yaml_text import read_yaml, said
 
 __all__ = ["Growth", "Plan", "Step"]
 
@@ -185,12 +184,7 @@ class Plan(BaseModel):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a YAML file. Raises ConfigError naming the file, the field and the fix."""
-        try:
-            data = parse_yaml(_text(path), str(path))
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}") from None
-        except RubricError as error:
-            raise ConfigError(str(error)) from None
+        data = read_yaml(path)
         if not isinstance(data, dict):
             raise ConfigError(f"{path}: must be fields and values, such as 'title: My plan'")
         return cls.checked(data, str(path))
@@ -217,28 +211,9 @@ def _check_cast(cast: str, players: Mapping[str, str], roles: Sequence[str]) -> 
             raise ValueError(f"casts.{cast}.{role}: write provider/model, not {model!r}")
 
 
-_ENCODINGS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-
-
-def _text(path: Path) -> str:
-    raw = path.read_bytes()
-    encoding = next((name for mark, name in _ENCODINGS if raw.startswith(mark)), "utf-8")
-    try:
-        return raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{path}: line {line} is not {encoding}: save it as UTF-8") from None
-
-
 def _line(problem: Mapping[str, Any], data: Mapping[Any, Any]) -> str:
     place: tuple[Any, ...] = problem["loc"]
-    hint = str(problem["msg"]).removeprefix("Value error, ")
+    hint = said(problem)
     if problem["type"] == "missing":
         hint = "is missing"
     elif problem["type"] == "extra_forbidden":

@@ -9,6 +9,7 @@ from typing import Any
 from synthtutor.config import RunConfig
 from synthtutor.errors import ConfigError
 from synthtutor.plugins import load
+from synthtutor.prompts import Prompts
 from synthtutor.quality.checks import CHECKS
 from synthtutor.recipes.recipe import Recipe, RowOptions, Rows
 from synthtutor.rubric import Rubric, load_rubric
@@ -42,7 +43,7 @@ def find_recipe(name: str) -> Recipe[Any]:
 
 
 def check(config: RunConfig, recipe: Recipe[Any]) -> None:
-    """Raise ConfigError for a mode, an option or a role that the recipe does not have."""
+    """Raise ConfigError for a mode, option or role that the recipe lacks, and for an unusable file."""
     if config.mode is not None and config.mode not in recipe.modes:
         known = ", ".join(recipe.modes) or "none"
         raise ConfigError(f"recipe {recipe.name} has no mode {config.mode!r}; its modes: {known}")
@@ -52,6 +53,12 @@ def check(config: RunConfig, recipe: Recipe[Any]) -> None:
             if name not in allowed:
                 known = ", ".join(allowed) or "none"
                 raise ConfigError(f"recipe {recipe.name} has no {kind} {name!r}; known: {known}")
+    if config.prompts and recipe.function.__module__.startswith("synthtutor."):
+        if not Path(config.prompts).is_dir():
+            raise ConfigError(f"prompts: {config.prompts} is not a folder")
+        Prompts.refuse_idle(Path(config.prompts))
+    if config.rows is not None:
+        next(iter(recipe_rows(config, recipe).rows), None)  # a file that cannot be read says so now
 
 
 def recipe_rows(config: RunConfig, recipe: Recipe[Any]) -> Rows[Any]:

@@ -101,11 +101,14 @@ def _from_table(model: ModelInfo, usage: Usage) -> float:
     from genai_prices import Usage as TableUsage
 
     prices = model.get_prices(datetime.now(UTC))
+    # Some servers count more tokens in their cache than in the prompt, which the table refuses.
+    read = min(usage.cache_read_tokens, usage.input_tokens)
+    written = min(usage.cache_write_tokens, usage.input_tokens - read)
     total = prices.calc_price(
         TableUsage(
             input_tokens=usage.input_tokens,
-            cache_read_tokens=usage.cache_read_tokens,
-            cache_write_tokens=usage.cache_write_tokens,
+            cache_read_tokens=read,
+            cache_write_tokens=written,
             output_tokens=usage.output_tokens,
         )
     )["total_price"]

@@ -21,7 +21,8 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from synthtutor.criteria import Criterion, Frozen, Verdict
 from synthtutor.defects import DEFECTS
 from synthtutor.errors import RubricError
-from synthtutor.packs import builtin_packs, is_path, parse_yaml, read_pack
+from synthtutor.packs import builtin_packs, is_path, read_pack
+from synthtutor.yaml_text import parse_yaml, said
 
 __all__ = [
     "Control",
@@ -263,7 +264,7 @@ def _named(name: str) -> Rubric:
 
 def parse_rubric(text: str, source: str = "rubric") -> Rubric:
     """A rubric from a pack's YAML text; ``source`` is what messages call it."""
-    return _rubric(parse_yaml(text, source), source)
+    return _rubric(parse_yaml(text, source, error=RubricError), source)
 
 
 def _rubric(data: object, source: str) -> Rubric:
@@ -279,24 +280,14 @@ def _rubric(data: object, source: str) -> Rubric:
         raise RubricError(_readable(error, source, data)) from error
 
 
-_SAID_PLAINLY = {
-    "missing": "is missing; add it",
-    "tuple_type": "must be a list",
-    "model_type": "must be a mapping of fields",
-    "string_type": "must be text; put it in quotes",
-    "too_short": "is empty; give at least one",
-    "invalid_key": "is no field's name",
-}
-
-
 def _readable(error: ValidationError, source: str, data: Mapping[Any, Any] | None = None) -> str:
-    faults = error.errors(include_url=False, include_context=False)
+    faults = error.errors(include_url=False)
     lines = []
     for fault in faults:
         kind, loc = fault["type"], fault["loc"]
         if kind == "too_short" and any(other["loc"][:-1][: len(loc)] == loc for other in faults):
             continue  # its entries were refused one by one, which is told already
-        message = _SAID_PLAINLY.get(kind, fault["msg"].removeprefix("Value error, "))
+        message = said(dict(fault))
         if kind == "extra_forbidden":
             message = _unknown_field(loc)
         where = _where(loc, data or {})

@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import sqlite3
 import sys
-from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from itertools import islice
 from pathlib import Path
@@ -57,8 +58,17 @@ def read_rows(path: Path) -> Iterator[Record | BadRow]:
     if path.suffix.lower() not in readers:
         raise ConfigError(f"{path}: rows come as {', '.join(readers)}")
     if not path.is_file():
-        raise ConfigError(f"{path}: there is no such file")
-    return readers[path.suffix.lower()](path)
+        what = "is a folder, not a file" if path.is_dir() else "there is no such file"
+        raise ConfigError(f"{path}: {what}")
+    return _some(readers[path.suffix.lower()](path), path)
+
+
+def _some(rows: Iterator[Record | BadRow], path: Path) -> Iterator[Record | BadRow]:
+    first = next(rows, None)
+    if first is None:
+        raise ConfigError(f"{path}: there are no rows in it")
+    yield first
+    yield from rows
 
 
 def canonical(row: object) -> bytes:
@@ -119,23 +129,53 @@ def _csv(path: Path) -> Iterator[Record | BadRow]:
         min(sys.maxsize, 2**31 - 1)
     )  # the default of 128 kB is less than a chapter
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
+    _refuse_utf_16(path)
+    # A byte that is no UTF-8 is kept as a lone surrogate, so that its row, and no other, is bad.
+    with path.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as file:
         reader = csv.DictReader(file, delimiter=delimiter, restkey="", strict=True)
         try:
             columns = reader.fieldnames
         except csv.Error as error:
             raise ConfigError(f"{path}, line 1: not CSV: {error}") from None
-        if not columns:
-            raise ConfigError(f"{path}: empty; the first line must name the columns")
+        _check_columns(columns or [], path)
         while True:
+            line = reader.reader.line_num + 1
             try:
                 row = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield BadRow(f"{path}, line {reader.line_num}", f"not CSV: {error}")
+                yield BadRow(f"{path}, line {line}", _not_csv(error, reader.reader.line_num))
                 continue
             yield _checked_csv(row, f"{path}, line {reader.line_num}")
+
+
+def _refuse_utf_16(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE):
+            raise ConfigError(f"{path}: is UTF-16; save it as UTF-8")
+
+
+def _check_columns(columns: Sequence[str], path: Path) -> None:
+    where = f"{path}, line 1"
+    if not columns:
+        raise ConfigError(f"{path}: empty; the first line must name the columns")
+    if not _is_text(columns):
+        raise ConfigError(f"{where}: the columns' names are not UTF-8; save the file as UTF-8")
+    if twice := sorted(name for name, times in Counter(columns).items() if name and times > 1):
+        raise ConfigError(f"{where}: two columns are called {twice[0]!r}; rename one")
+    if len(columns) == 1 and ";" in columns[0]:
+        raise ConfigError(f"{where}: separate the columns with commas, not with ';'")
+
+
+def _not_csv(error: csv.Error, last: int) -> str:
+    if str(error) == "unexpected end of data":
+        return f"not CSV: a quote is never closed, so nothing up to line {last} could be read"
+    return f"not CSV: {error}"
+
+
+def _is_text(values: Iterable[str]) -> bool:
+    return not any("\udc80" <= char <= "\udcff" for value in values for char in value)
 
 
 def _checked_csv(row: Mapping[str, Any], where: str) -> Record | BadRow:
@@ -144,10 +184,13 @@ def _checked_csv(row: Mapping[str, Any], where: str) -> Record | BadRow:
     missing = [name for name, value in row.items() if value is None]
     if missing:
         return BadRow(where, f"no value for column {missing[0]!r}")
+    if not _is_text(row.values()):
+        return BadRow(where, "not UTF-8 text; save the file as UTF-8")
     return Record(row, where)
 
 
 def _jsonl(path: Path) -> Iterator[Record | BadRow]:
+    _refuse_utf_16(path)
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
@@ -158,15 +201,27 @@ def _object(data: bytes, where: str) -> Record | BadRow:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        return BadRow(where, f"not JSON: {error}")
+        return BadRow(where, f"not JSON: {_said(error)}")
     return Record(value, where) if isinstance(value, dict) else BadRow(where, "not a JSON object")
 
 
+def _said(error: orjson.JSONDecodeError) -> str:
+    """What is wrong with one line of JSON, and where in the line."""
+    if "UTF-8" in error.msg:
+        return "it is not UTF-8 text; save the file as UTF-8"
+    return f"{error.msg}, at character {error.pos + 1}"
+
+
 def _json(path: Path) -> Iterator[Record | BadRow]:
+    _refuse_utf_16(path)
+    data = path.read_bytes().removeprefix(BOM_UTF8)
+    if not data.strip():
+        raise ConfigError(f"{path}: is empty; it must be a list of objects")
     try:
-        values = orjson.loads(path.read_bytes().removeprefix(BOM_UTF8))
+        values = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise ConfigError(f"{path}: not JSON: {error}") from None
+        where = f"line {error.lineno}: " if "UTF-8" not in error.msg else ""
+        raise ConfigError(f"{path}: {where}not JSON: {_said(error)}") from None
     if not isinstance(values, list):
         raise ConfigError(f"{path}: must be a list of objects; one object a line is .jsonl")
     for number, value in enumerate(values):

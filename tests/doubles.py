@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from synthtutor.engine import Gate, Stop
 from synthtutor.journal import Journal
 from synthtutor.messages import Request, Response, Usage
 from synthtutor.prices import FREE, Price
 from synthtutor.prompts import Prompts
 from synthtutor.provider import Provider
 from synthtutor.session import Role, RunContext
+from synthtutor.stopping import Gate, Stop
 from synthtutor.testing import ScriptedProvider
 
 T = TypeVar("T")

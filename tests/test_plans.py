@@ -22,8 +22,8 @@ from tests.plans import STEP, planned
             "growth.inputs: there is no such field; did you mean input?",
         ),
         ({"growth": {"input": 3}}, "steps.0 (a).growth.first: is missing"),
-        ({"growth": {"input": 3, "first": 2}}, "growth.first: Input should be 0 or 1"),
-        ({"calls": 0}, "steps.0 (a).calls: Input should be greater than or equal to 1"),
+        ({"growth": {"input": 3, "first": 2}}, "growth.first: must be 0 or 1"),
+        ({"calls": 0}, "steps.0 (a).calls: must be 1 or more"),
         ({"calls": "1,000"}, "calls: write a whole number, such as 1000 or 1_000, not '1,000'"),
         ({"calls": True}, "calls: write a whole number"),
         ({"input": 1.5}, "input: write a whole number"),
@@ -64,7 +64,7 @@ def test_a_wrong_field_of_a_step_is_named_with_the_fix(
         ({"prices": {"x/y": [1]}}, "prices.x/y"),
         ({"prices": {"x/y": [-1, 2]}}, "prices.x/y.0: "),
         ({"casts": {"one": {"jduge": "a/b"}}}, "casts.one: no step has the role jduge"),
-        ({1: 2}, "1: Keys should be strings"),
+        ({1: 2}, "1: is no field's name"),
     ],
 )
 def test_a_wrong_field_of_a_plan_is_named_with_the_fix(fields: Any, message: str) -> None:

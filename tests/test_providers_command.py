@@ -105,10 +105,10 @@ def test_a_bad_key_is_one_line_that_names_where_it_came_from(
     ("words", "said"),
     [
         (("check", "scripted"), "which model? add --model scripted/MODEL"),
-        (("check", "scripted", "-m", "x", "--reasoning-effort", "much"), "reasoning_effort"),
+        (("check", "scripted", "-m", "x", "--reasoning-effort", "much"), "--reasoning-effort"),
         (("check", "scripted", "-m", "x", "--provider-option", "y"), "scripted.NAME=VALUE"),
         (("check", "scripted", "-m", "x", "--price", "y"), "provider/model=IN/OUT"),
-        (("check", "scripted", "-m", "x", "--timeout", "0"), "timeout_s"),
+        (("check", "scripted", "-m", "x", "--timeout", "0"), "--timeout: must be more than 0"),
         (
             ("check", "compatible", "-m", "x", "--base-url", "http://me:key@host"),
             "not into the URL",

@@ -43,7 +43,7 @@ def test_csv_comes_back_as_it_was_written(
     folder: Path, data: st.DataObject, columns: list[str], suffix: str
 ) -> None:
     row = st.lists(cells, min_size=len(columns), max_size=len(columns))
-    written = data.draw(st.lists(row.filter(any), max_size=5))
+    written = data.draw(st.lists(row.filter(any), min_size=1, max_size=5))
     file = io.StringIO(newline="")
     writer = csv.writer(file, delimiter="\t" if suffix == ".tsv" else ",", quoting=csv.QUOTE_ALL)
     writer.writerows([columns, *written])
@@ -52,7 +52,7 @@ def test_csv_comes_back_as_it_was_written(
     ]
 
 
-@given(st.lists(records, max_size=5), st.sampled_from([".jsonl", ".ndjson"]))
+@given(st.lists(records, min_size=1, max_size=5), st.sampled_from([".jsonl", ".ndjson"]))
 def test_jsonl_comes_back_as_it_was_written(
     folder: Path, written: list[dict[str, Any]], suffix: str
 ) -> None:
@@ -61,7 +61,7 @@ def test_jsonl_comes_back_as_it_was_written(
     assert rows_of(folder, f"r{suffix}", lines.replace(b"\n", b"\r\n\r\n")) == written
 
 
-@given(st.lists(records, max_size=5))
+@given(st.lists(records, min_size=1, max_size=5))
 def test_a_json_list_comes_back_as_it_was_written(
     folder: Path, written: list[dict[str, Any]]
 ) -> None:

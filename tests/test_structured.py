@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from synthtutor.errors import ConfigError, InvalidOutput
 from synthtutor.messages import Request, Response, user
 from synthtutor.recipes.misconception import Scenario
-from synthtutor.structured import Shape, schema_instructions, shape_of
+from synthtutor.structured import Shape, mended, schema_instructions, shape_of
 from synthtutor.testing.scripted import plausible
 from tests.doubles import Answer, reply
 
@@ -229,3 +229,10 @@ def test_instructions_hold_the_schema_as_json() -> None:
     assert schema is not None
     words = schema_instructions(schema)
     assert orjson.loads(words[words.index("{") :]) == schema.definition
+
+
+def test_what_would_take_long_to_mend_is_no_answer_at_once() -> None:
+    for text in ("{" * 1_000_000, '{"a": "' + "x" * 1_000_000):
+        assert mended(text) is None
+    long = '{"words": "' + "x" * 1_000_000 + '", "number": 1}'
+    assert shape_of(Answer).parse(Response(long)).number == 1, "what is sound is read, however long"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx2
 
+from synthtutor.testing.replies import Reply
 from synthtutor.testing.server import OpenAIServer
 from synthtutor.testing.serving import Asked
 
@@ -29,6 +31,11 @@ class Wire(OpenAIServer):
     def other(self, method: str, asked: Asked, content: bytes) -> bytes | None:
         self.got.append((method, asked, content))
         return self.answers.get(asked.path)
+
+
+async def ask(client: httpx2.AsyncClient, reply: Reply, **options: Any) -> httpx2.Response:
+    async with OpenAIServer(lambda _: reply) as server:
+        return await client.post(f"{server.base_url}/chat/completions", json=BODY, **options)
 
 
 @asynccontextmanager

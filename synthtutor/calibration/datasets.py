@@ -57,12 +57,13 @@ def items(path: Path, columns: Mapping[str, str]) -> Iterator[Item | BadRow]:
 
     Raises ConfigError for a file that cannot be read and for columns that are not named.
     """
-    records = read_rows(path)
-    first = next((record for record in records if isinstance(record, Record)), None)
-    if first is None:
-        raise ConfigError(f"{path}: there is no record in it")
-    read = _READERS.get(_form(first)) or _own(columns, first, path)
-    return _items(chain([first], records), read)
+    records, seen = read_rows(path), []
+    for record in records:
+        seen.append(record)
+        if isinstance(record, Record):
+            read = _READERS.get(_form(record)) or _own(columns, record, path)
+            return _items(chain(seen, records), read)
+    raise ConfigError(f"{path}: there is no record in it")
 
 
 def _items(

@@ -79,12 +79,16 @@ def root(
 
 def run(arguments: Sequence[str]) -> int:
     """The command's exit code; errors are one line on stderr, never a traceback."""
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     try:
         code = app(list(arguments), standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
         return 3
     except BrokenPipeError:  # the reader of a pipe has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit:  # what typer and rich make of the same
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

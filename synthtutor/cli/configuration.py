@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from synthtutor.config import RunConfig
 
-__all__ = ["configured", "folder_for"]
+__all__ = ["by_flag", "configured", "folder_for", "refuse_unused"]
 
 _DEFAULT_MODEL = "local/smollm2-135m"
+Value = TypeVar("Value")
+_SETTINGS = {"temperature": "VALUE", "max_tokens": "COUNT", "reasoning_effort": "LEVEL"}
 _NOT_OF_A_RUN = ("recipe", "out", "report", "retry_failed", "yes", "json")
 
 
@@ -22,6 +24,7 @@ def configured(recipe: str, options: Mapping[str, Any]) -> RunConfig:
     ``options`` may hold more than those, and None for what was not given. Raises ConfigError.
     """
     from synthtutor.config import RunConfig
+    from synthtutor.errors import ConfigError
 
     given = {n: v for n, v in options.items() if v is not None and n not in _NOT_OF_A_RUN}
     fields: dict[str, Any] = {}
@@ -39,7 +42,7 @@ def configured(recipe: str, options: Mapping[str, Any]) -> RunConfig:
     plain = {
         renamed.get(name, name): str(value) if isinstance(value, Path) else value
         for name, value in given.items()
-        if not isinstance(value, list) and name not in ("threads", "prices")
+        if not isinstance(value, list) and name not in ("label", "threads", "prices")
     }
     fields.update(plain)
     fields["models"] = {**fields.get("models", {}), **_models(given.get("model", []))}
@@ -51,80 +54,170 @@ def configured(recipe: str, options: Mapping[str, Any]) -> RunConfig:
         **(_prices_in(given["prices"]) if "prices" in given else {}),
         **_prices(given.get("price", [])),
     }
-    fields["options"] = {**fields.get("options", {}), **_pairs("--option", given.get("option", []))}
+    fields["options"] = {**fields.get("options", {}), **_recipe_options(given)}
     _add_role_settings(fields, given)
     _add_provider_options(fields, given)
-    return RunConfig.checked(fields, recipe if recipe.endswith((".yaml", ".yml")) else "options")
+    where = recipe if recipe.endswith((".yaml", ".yml")) else "options"
+    try:
+        return RunConfig.checked(fields, where)
+    except ConfigError as error:
+        raise ConfigError(by_flag(str(error), where, {*plain, *_given_as(given)})) from None
+
+
+def refuse_unused(
+    config: RunConfig, options: Mapping[str, Any], *, also: Iterable[str] = ()
+) -> None:
+    """Raise ConfigError for an option about a model or a provider that the run does not ask.
+
+    ``also`` are models that are only priced.
+    """
+    from synthtutor.errors import ConfigError
+
+    models = {*config.models.values(), *also}
+    providers = {model.partition("/")[0] for model in models}
+    asked = f"this run asks {', '.join(sorted(models))}"
+    for value in options.get("price") or []:
+        if (model := value.rpartition("=")[0]) not in models:
+            raise ConfigError(f"--price {value}: no role has the model {model}; {asked}")
+    named = [("--base-url", v) for v in options.get("base_url") or [] if _role_of(v)]
+    named += [("--provider-option", v) for v in options.get("provider_option") or []]
+    named += [("--threads", "local.")] if options.get("threads") is not None else []
+    for flag, value in named:
+        provider = value.partition("=")[0].partition(".")[0]
+        if provider not in providers:
+            raise ConfigError(f"{flag}: no role has a model of provider {provider!r}; {asked}")
+
+
+_FLAGS = {
+    "models": "--model",
+    "n": "-n",
+    "budget_usd": "--budget",
+    "timeout_s": "--timeout",
+    "batch_wait_s": "--batch-wait",
+    "batch_poll_s": "--batch-poll",
+    "base_urls": "--base-url",
+    "provider_options": "--provider-option",
+    "options": "--option",
+}
+
+
+def _given_as(given: Mapping[str, Any]) -> set[str]:
+    names = {"model": "models", "base_url": "base_urls", "option": "options"}
+    names["provider_option"] = "provider_options"
+    names |= dict.fromkeys(_SETTINGS, "settings")
+    return {field for name, field in names.items() if given.get(name)}
+
+
+def by_flag(message: str, where: str, given: Set[str]) -> str:
+    """The message's lines with the option's name where a field was given by one."""
+    lines = []
+    for line in message.splitlines():
+        place, _, hint = line.removeprefix(f"{where}: ").partition(": ")
+        field, *rest = place.split(".")
+        if field not in given:
+            lines.append(line)
+        elif field == "settings" and len(rest) == 2:
+            lines.append(f"--{rest[1].replace('_', '-')} {rest[0]}: {hint}")
+        else:
+            flag = _FLAGS.get(field, f"--{field.replace('_', '-')}")
+            lines.append(f"{flag}{''.join(f' {part}' for part in rest)}: {hint}")
+    return "\n".join(lines)
 
 
 def _models(values: list[str]) -> dict[str, str]:
-    models = {}
-    for value in values:
-        role, equals, model = value.partition("=")
-        if equals and "/" not in role:
-            models[role] = model
-        else:
-            models["default"] = value
-    return models
+    return _once(
+        "--model", ((_role_of(v) or "default", v.removeprefix(f"{_role_of(v)}=")) for v in values)
+    )
+
+
+def _role_of(value: str) -> str:
+    """What stands before the first ``=``, where that is a name and no part of a model or a URL."""
+    name, equals, _ = value.partition("=")
+    return name if equals and not {"/", "?"} & set(name) else ""
 
 
 def _base_urls(given: dict[str, Any], models: dict[str, str]) -> dict[str, str]:
-    urls = {}
+    pairs = []
     for value in given.get("base_url", []):
-        name, equals, url = value.partition("=")
-        if equals and "/" not in name:
-            urls[name] = url
+        if name := _role_of(value):
+            pairs.append((name, value.removeprefix(f"{name}=")))
         else:
-            urls.update(
-                dict.fromkeys(sorted({m.partition("/")[0] for m in models.values()}), value)
-            )
-    return urls
+            providers = sorted({m.partition("/")[0] for m in models.values()})
+            pairs += [(provider, value) for provider in providers]
+    return _once("--base-url", pairs)
+
+
+def _once(flag: str, pairs: Iterable[tuple[str, Value]]) -> dict[str, Value]:
+    """The pairs as a mapping. Raises ConfigError for a name that is given twice."""
+    from synthtutor.errors import ConfigError
+
+    found: dict[str, Value] = {}
+    for name, value in pairs:
+        if name in found and found[name] != value:
+            raise ConfigError(f"{flag}: {name} is given twice, as {found[name]} and {value}")
+        found[name] = value
+    return found
 
 
 def _prices_in(path: Path) -> dict[str, Any]:
-    import yaml
-
     from synthtutor.errors import ConfigError
+    from synthtutor.yaml_text import read_yaml
 
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from None
-    if not isinstance(found, dict) or not all(isinstance(pair, list) for pair in found.values()):
+    found = read_yaml(path)
+    if not isinstance(found, dict) or not found:
         raise ConfigError(f"{path}: write a line for each model, provider/model: [IN, OUT]")
+    for model, pair in found.items():
+        if not (isinstance(model, str) and all(model.partition("/"))):
+            raise ConfigError(f"{path}: {model}: write provider/model: [IN, OUT]")
+        if not (isinstance(pair, list) and len(pair) == 2 and all(map(_is_price, pair))):
+            raise ConfigError(f"{path}: {model}: write [IN, OUT], dollars per million tokens")
     return found
+
+
+def _is_price(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 <= value < float("inf")  # type: ignore[operator]  # a number, as just seen
 
 
 def _prices(values: list[str]) -> dict[str, tuple[float, float]]:
     from synthtutor.prices import parse_price
 
-    prices = {}
-    for value in values:
-        model, price = parse_price(value)
-        assert price.per_million is not None  # noqa: S101  # parse_price always sets it
-        prices[model] = price.per_million
-    return prices
+    parsed = (parse_price(value) for value in values)
+    return _once(
+        "--price", ((model, price.per_million) for model, price in parsed if price.per_million)
+    )
 
 
-def _pairs(name: str, values: list[str]) -> dict[str, str]:
+def _pairs(name: str, values: list[str], form: str = "NAME=VALUE") -> dict[str, str]:
     from synthtutor.errors import ConfigError
 
-    pairs = {}
+    pairs = []
     for value in values:
         key, equals, text = value.partition("=")
         if not (key and equals):
-            raise ConfigError(f"{name} {value!r}: write NAME=VALUE")
-        pairs[key] = text
-    return pairs
+            raise ConfigError(f"{name} {value!r}: write {form}")
+        pairs.append((key, text))
+    return _once(name, pairs)
+
+
+def _recipe_options(given: dict[str, Any]) -> dict[str, str]:
+    from synthtutor.errors import ConfigError
+
+    options = _pairs("--option", given.get("option", []))
+    label = given.get("label")
+    if label is None:
+        return options
+    if options.get("label", label) != label:
+        raise ConfigError(f"--label {label} and --option label={options['label']}: give one")
+    return {**options, "label": label}
 
 
 def _add_role_settings(fields: dict[str, Any], given: dict[str, Any]) -> None:
     settings = {role: dict(values) for role, values in fields.get("settings", {}).items()}
-    for name in ("temperature", "max_tokens", "reasoning_effort"):
-        for role, value in _pairs(f"--{name.replace('_', '-')}", given.get(name, [])).items():
-            settings.setdefault(role, {})[name] = value
+    for name, value in _SETTINGS.items():
+        flag = f"--{name.replace('_', '-')}"
+        for role, text in _pairs(flag, given.get(name, []), f"ROLE={value}").items():
+            settings.setdefault(role, {})[name] = text
     fields["settings"] = settings
 
 
@@ -132,7 +225,8 @@ def _add_provider_options(fields: dict[str, Any], given: dict[str, Any]) -> None
     from synthtutor.errors import ConfigError
 
     options = {name: dict(values) for name, values in fields.get("provider_options", {}).items()}
-    for name, value in _pairs("--provider-option", given.get("provider_option", [])).items():
+    pairs = _pairs("--provider-option", given.get("provider_option", []), "PROVIDER.NAME=VALUE")
+    for name, value in pairs.items():
         provider, dot, own = name.partition(".")
         if not (provider and dot and own):
             raise ConfigError(f"--provider-option {name}: write PROVIDER.NAME=VALUE")

@@ -35,6 +35,7 @@ def export(
     from synthtutor.export import FORMATS
     from synthtutor.export import export as write
     from synthtutor.export.card import write_card
+    from synthtutor.export.destination import refuse_own
     from synthtutor.outputs import exported
     from synthtutor.ratings import FILE, Ratings, Tally
     from synthtutor.report.provenance import Export, Trail, card_of
@@ -44,10 +45,11 @@ def export(
     path = out or folder / FORMATS[format].name
     trail = Trail()
     ratings, tally = None if no_ratings else Ratings(folder / FILE), Tally()
-    if format == "labels" and not ratings:
-        raise ConfigError(f"{folder}: labels are what people said, and nobody has rated a sample")
+    refuse_own(path)
     kept = {"rejected": False, "labels": None}.get(format, True)
     with journal_of(folder) as reading:
+        if format == "labels" and not ratings:
+            raise ConfigError(f"{folder}: labels are what people said; nobody has rated a sample")
         samples = trail.through(exported(reading, ratings, kept=kept, tally=tally))
         rows = write(samples, path, format=format)
         written = Export(path, format, rows, str(tally))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from synthtutor.prices import Price
     from synthtutor.reading import Reading
 
-__all__ = ["journal_of", "saved_config", "summary_of"]
+__all__ = ["journal_of", "legible", "saved_config", "summary_of"]
 
 
 @contextmanager
@@ -21,17 +21,41 @@ def journal_of(folder: Path) -> Iterator[Reading]:
     """The folder's journal, to read; also while a run writes it."""
     from synthtutor.reading import Reading
 
-    reading = Reading.open(folder / "journal.sqlite")
+    with legible(folder):
+        reading = Reading.open(folder / "journal.sqlite")
+        try:
+            yield reading
+        finally:
+            reading.close()
+
+
+@contextmanager
+def legible(folder: Path) -> Iterator[None]:
+    """What SQLite says of a damaged journal becomes a JournalError that names the file."""
+    import sqlite3
+
+    from synthtutor.errors import JournalError
+
     try:
-        yield reading
-    finally:
-        reading.close()
+        yield
+    except sqlite3.Error as error:
+        damaged = getattr(error, "sqlite_errorcode", 0) in (
+            sqlite3.SQLITE_CORRUPT,
+            sqlite3.SQLITE_NOTADB,
+        )
+        fix = "; the file is damaged: put a copy of it back, or take another folder"
+        raise JournalError(
+            f"{folder / 'journal.sqlite'}: {error}{fix if damaged else ''}"
+        ) from error
 
 
 def saved_config(folder: Path) -> RunConfig:
     """The configuration of the folder's run."""
     from synthtutor.config import RunConfig
+    from synthtutor.errors import JournalError
 
+    if not (folder / "run.yaml").is_file():
+        raise JournalError(f"{folder}: there is no run here (no run.yaml)")
     return RunConfig.load(folder / "run.yaml")
 
 

@@ -78,6 +78,12 @@ def generate(
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the recipe. Repeatable.")
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="trusted or cosine, as --option label=: which label of the grading recipes."
+        ),
+    ] = None,
     batch: Annotated[
         bool | None,
         typer.Option(
@@ -106,10 +112,11 @@ def generate(
 ) -> int:
     """Generate, judge, filter and export samples; the same command again resumes."""
     given = locals().copy()
-    from synthtutor.cli.configuration import configured, folder_for
+    from synthtutor.cli.configuration import configured, folder_for, refuse_unused
     from synthtutor.cli.running import execute
 
     config = configured(recipe, given)
+    refuse_unused(config, given)
     folder = out or folder_for(recipe, config)
     return execute(
         config,

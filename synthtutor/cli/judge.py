@@ -27,12 +27,13 @@ def judge(
     ] = False,
 ) -> int:
     """Judge a finished run again; only the judging is paid for."""
-    from synthtutor.cli.folder import saved_config
+    from synthtutor.cli.folder import journal_of, saved_config
     from synthtutor.cli.running import execute
     from synthtutor.config import RunConfig
     from synthtutor.runs import find_recipe, models_of
 
-    saved = saved_config(folder)
+    with journal_of(folder):  # without one, all of the run would be made and paid for
+        saved = saved_config(folder)
     fields: dict[str, Any] = saved.model_dump(exclude_unset=True)
     fields["models"] = models_of(saved, find_recipe(saved.recipe))
     if model is not None:

@@ -75,23 +75,26 @@ def check_provider(
     json: Json = False,
 ) -> int:
     """Ask a model five times and say what works and what it cost. Exit 1 where the basics do not."""
+    from synthtutor.cli.configuration import by_flag
     from synthtutor.config import RunConfig
+    from synthtutor.errors import ConfigError
     from synthtutor.plugins import load
     from synthtutor.prices import parse_price
 
     load("providers", name)  # a name that there is not is said first
     full_name = _full_name(name, model)
     settings = {"reasoning_effort": reasoning_effort} if reasoning_effort else {}
-    config = RunConfig.checked(
-        {
-            "models": {"check": full_name},
-            "base_urls": {name: base_url} if base_url else {},
-            "provider_options": {name: _own_options(name, provider_option or [])},
-            "settings": {"check": settings},
-            "timeout_s": timeout,
-        },
-        "options",
-    )
+    fields = {
+        "models": {"check": full_name},
+        "base_urls": {} if base_url is None else {name: base_url},
+        "provider_options": {name: _own_options(name, provider_option or [])},
+        "settings": {"check": settings},
+        "timeout_s": timeout,
+    }
+    try:
+        config = RunConfig.checked(fields, "options")
+    except ConfigError as error:
+        raise ConfigError(by_flag(str(error), "options", fields.keys())) from None
     from synthtutor.cli.noting import NotingEndpoint
     from synthtutor.loops import run
 
@@ -99,6 +102,8 @@ def check_provider(
         base_url=base_url, timeout_s=timeout, options=config.provider_options[name]
     )
     given = dict([parse_price(price)]) if price else {}
+    if given and full_name not in given:
+        raise ConfigError(f"--price {price}: the model that is asked is {full_name}")
 
     effort = cast("Effort | None", reasoning_effort)
     found = run(_checked(endpoint, full_name, effort, given))

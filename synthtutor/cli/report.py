@@ -24,9 +24,14 @@ def report(
     json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> int:
     """Write a run's report.html, which opens from disk; nothing is asked or paid."""
+    from synthtutor.cli.folder import legible
+    from synthtutor.export.destination import refuse_own
     from synthtutor.report import write_report
 
-    path = write_report(folder, out)
+    if out is not None:
+        refuse_own(out)
+    with legible(folder):
+        path = write_report(folder, out)
     size = path.stat().st_size
     if json:
         import orjson

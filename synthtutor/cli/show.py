@@ -63,6 +63,7 @@ def show_recipe(name: Name, json: Json = False) -> int:
 
     found = find_recipe(name)
     own = BUILTIN / found.name
+    own = own if own.is_dir() else BUILTIN / found.name.replace("-", "_")
     value: dict[str, Any] = {
         "name": found.name,
         "summary": found.summary,
@@ -73,9 +74,10 @@ def show_recipe(name: Name, json: Json = False) -> int:
         "prompts": sorted(str(path.relative_to(BUILTIN)) for path in own.glob("*.j2")),
     }
     lines = table([(key, _joined(entry)) for key, entry in value.items() if entry])
-    lines.append(
-        f"\nprompts are in {own}; copy one into a folder of yours and give --prompts FOLDER"
-    )
+    if value["prompts"]:
+        lines.append(
+            f"\nprompts are in {own}; copy one into a folder of yours and give --prompts FOLDER"
+        )
     say(value, json, lines)
     return 0
 
@@ -136,14 +138,20 @@ def import_rubric(
     """Print the criteria of a RUBRICS JSON file as the criteria of a pack, in YAML."""
     import yaml
 
-    from synthtutor.errors import ConfigError
+    from synthtutor.errors import ConfigError, RubricError
     from synthtutor.tutorbench import from_tutorbench
 
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from None
-    criteria = [c.model_dump(mode="json", exclude_defaults=True) for c in from_tutorbench(text)]
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file}: not UTF-8 text; save it as UTF-8") from None
+    try:
+        found = from_tutorbench(text)
+    except RubricError as error:
+        raise ConfigError(f"{file}: {str(error).removeprefix('tutorbench: ')}") from None
+    criteria = [c.model_dump(mode="json", exclude_defaults=True) for c in found]
     typer.echo(yaml.safe_dump({"criteria": criteria}, sort_keys=False, allow_unicode=True))
     return 0
 

@@ -52,6 +52,7 @@ def print_summary(
     if summary.cells:
         say(f"  coverage: {summary.cells_filled} of {summary.cells} subject × misconception cells")
     _controls(say, summary)
+    _evidence(say, folder)
     _account(say, summary)
     _warnings(say, summary)
     say(f"  files in {folder}:")
@@ -85,6 +86,24 @@ def _controls(say: Say, summary: Summary) -> None:
             line += f" ({controls.unanswered} unanswered)"
         line += f", would keep {controls.sound_kept} of {controls.planted} sound texts"
         say(line)
+
+
+def _evidence(say: Say, folder: Path) -> None:
+    """A judge that quotes what is not there, by the statistics that were written last."""
+    import orjson
+
+    from synthtutor.quality.quoting import TRUE_QUOTES
+
+    try:
+        found = orjson.loads((folder / "statistics.json").read_bytes())["verdicts"]["evidence"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return  # not written yet, or by an earlier version
+    for judge, entry in found.items():
+        if entry["share"] < TRUE_QUOTES:
+            say(
+                f"  judge: only {entry['found']:,} of {entry['quoting']:,} quotations of {judge} stand "
+                "in the text it judged; see its verdicts before you believe them"
+            )
 
 
 def _account(say: Say, summary: Summary) -> None:
@@ -174,8 +193,8 @@ def _warnings(say: Say, summary: Summary) -> None:
         say(f"  note: {model} does not take {setting}: not sent in {calls:,} calls")
     if summary.demonstration_models:
         say(
-            f"  note: {', '.join(summary.demonstration_models)} shows the machinery and writes "
-            "nonsense: do not train on this. For real samples change one word: "
+            f"  note: text by {', '.join(summary.demonstration_models)} only shows that the machinery "
+            "works: do not train on it. For real samples change one word: "
             "--model openai/gpt-5-mini",
             "bold",
         )

@@ -15,7 +15,7 @@ def validate(
     format: Annotated[  # noqa: A002  # the word users say
         str, typer.Option("--format", "-f", help="openai-chat or preference.")
     ] = "openai-chat",
-    most: Annotated[int, typer.Option(help="How many faults to show.")] = 50,
+    most: Annotated[int, typer.Option(min=0, help="How many faults to show [50].")] = 50,
     json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> int:
     """Check a training file. Exit 1 where there are faults."""
@@ -32,7 +32,11 @@ def validate(
     hidden = report.errors + report.warnings - min(most, len(report.faults))
     if hidden > 0:
         typer.echo(f"… and {hidden:,} more")
-    verdict = "no faults" if report.ok else f"{report.errors:,} faults"
-    warnings = f", {report.warnings:,} warnings" if report.warnings else ""
-    typer.echo(f"{file}: {report.lines:,} lines, {verdict}{warnings}")
+    verdict = "no faults" if report.ok else _counted(report.errors, "fault")
+    warnings = f", {_counted(report.warnings, 'warning')}" if report.warnings else ""
+    typer.echo(f"{file}: {_counted(report.lines, 'line')}, {verdict}{warnings}")
     return 0 if report.ok else 1
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

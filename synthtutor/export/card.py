@@ -119,7 +119,9 @@ def limits(card: Card) -> list[str]:
     found = []
     if card.demonstration_models:
         names = ", ".join(map(_code, card.demonstration_models))
-        found.append(f"**Not to be trained on**: {names} only shows that the machinery runs.")
+        found.append(
+            f"**Not to be trained on**: text by {names} only shows that the machinery works."
+        )
     if card.judge_is_writer:
         found.append("The judge is the writer: one model judged its own texts.")
     if card.unjudged:

@@ -12,7 +12,16 @@ from pathlib import Path
 
 from synthtutor.errors import ConfigError
 
-__all__ = ["replacing", "replacing_folder", "sweep", "unwritable"]
+__all__ = ["refuse_own", "replacing", "replacing_folder", "sweep", "unwritable"]
+
+_OF_A_RUN = ("journal.", "run.yaml", "ratings.jsonl")
+
+
+def refuse_own(path: str | Path) -> None:
+    """Raise ConfigError where writing to ``path`` would destroy what a run cannot make again."""
+    place = Path(os.path.realpath(path))
+    if place.is_file() and place.name.startswith(_OF_A_RUN):
+        raise ConfigError(f"cannot write {path}: that is a run's own file; choose another name")
 
 
 @contextmanager

@@ -181,7 +181,9 @@ def _explain(body: bytes, error: orjson.JSONDecodeError, ledger: Ledger) -> None
         return
     try:
         orjson.dumps(json.loads(text, parse_constant=_refuse))
-    except (TypeError, RecursionError):
+    except RecursionError:
+        ledger.error("json", "", "is nested too deeply for JSON readers: flatten it")
+    except TypeError:
         ledger.error(
             "surrogate",
             "",

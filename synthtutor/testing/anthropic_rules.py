@@ -17,6 +17,7 @@ _FIELDS = {
     *("container", "inference_geo", "service_tier", "speed", *SAMPLING),
 }
 _NO_SAMPLING = re.compile(r"claude-[a-z]+-(4-[7-9]|[5-9])")
+_BOTH_SAMPLINGS = re.compile(r"claude-(3|[a-z]+-4-\d{8}$)")
 _NO_PREFILL = re.compile(r"claude-[a-z]+-(4-[6-9]|[5-9])")
 _NO_ADAPTIVE = re.compile(r"claude-(3|[a-z]+-4-([0-5](-\d{8})?|\d{8})$)")
 _NO_SCHEMA = re.compile(r"claude-(2|3|[a-z]+-4-([01](-\d{8})?|\d{8})$)")
@@ -83,6 +84,8 @@ def _sampling_problems(body: Mapping[str, Any], model: str, version: str) -> Ite
             yield f"{name}: Extra inputs are not permitted"
         if _NO_SAMPLING.search(model):
             yield f"`{name}` is deprecated for this model."
+    if len({"temperature", "top_p"} & {*sampling}) == 2 and not _BOTH_SAMPLINGS.search(model):
+        yield "`temperature` and `top_p` cannot both be specified for this model."
     if sampling and (body.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
         yield f"`{sampling[0]}` may not be set when thinking is enabled"
 

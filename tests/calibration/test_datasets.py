@@ -126,7 +126,7 @@ def test_columns_that_do_not_fit_are_refused_at_once(
     with pytest.raises(ConfigError, match=message):
         items(path, columns)
     (tmp_path / "empty.jsonl").write_bytes(b"")
-    with pytest.raises(ConfigError, match="no record"):
+    with pytest.raises(ConfigError, match="no rows"):
         form_of(tmp_path / "empty.jsonl")
 
 

@@ -16,11 +16,19 @@ pytestmark = [pytest.mark.slow, POSIX]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
+def run(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
     with server_process("--delay-s", "0.5") as url:
         rows = write_rows(tmp_path / "rows.jsonl", 24)
         rubric = write_rubric(tmp_path / "rubric.yaml")
-        more = ("--rows", str(rows), "--rubric", str(rubric), "--concurrency", "6", "-n", "24")
+        more = (
+            "--rows",
+            str(rows),
+            "--rubric",
+            str(rubric),
+            "--concurrency",
+            "6",
+            *getattr(request, "param", ("-n", "24")),
+        )
         priced = ("--price", "compatible/test-model=1/2", "--yes", "--controls", "0")
         yield Run(url, tmp_path / "run", (*more, *priced))
 
@@ -31,6 +39,7 @@ def watching(run: Run, going: Process, *more: str) -> Process:
     return Process(["status", str(run.folder), "--watch", *more], {})
 
 
+@pytest.mark.parametrize("run", [("-n", "24"), ()], indirect=True, ids=["-n", "no -n"])
 def test_a_run_is_followed_to_its_end_from_another_terminal(run: Run) -> None:
     going = run.start()
     watcher = watching(run, going, "--json")
@@ -40,7 +49,9 @@ def test_a_run_is_followed_to_its_end_from_another_terminal(run: Run) -> None:
     *progress, last = [json.loads(line) for line in seen.out.splitlines()]
     assert any(one["in_flight"] > 0 for one in progress), "what only the running process knows"
     assert [one["rows"] for one in progress] == sorted(one["rows"] for one in progress)
-    assert all(one["expected_usd"] > 0 and one["total"] == 24 for one in progress[:-1])
+    assert all(one["expected_usd"] > 0 for one in progress[:-1])
+    assert {one["total"] for one in progress[:-1]} - {None} == {24}
+    assert any(one["eta_s"] for one in progress), "and so how long it takes"
     assert last["event"] == "status"
     assert last["complete"]
     assert not (run.folder / FILE).exists()
