@@ -184,7 +184,9 @@ class Engine(Generic[Row]):
         except Exception as error:  # the engine's boundary: a sample fails alone
             return self._failed(_cause(error), session)
 
-    def _finished(self, made: Sample, session: Session) -> Finished:
+    def _finished(self, made: object, session: Session) -> Finished:
+        if not isinstance(made, Sample):
+            raise RecipeError(f"the recipe returned {type(made).__name__}; return a Sample")
         if made.outcome not in get_args(Outcome):
             raise RecipeError(f"outcome {made.outcome!r} is none of {', '.join(get_args(Outcome))}")
         metadata = {

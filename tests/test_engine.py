@@ -249,6 +249,15 @@ async def test_a_recipe_that_returns_no_sample_of_json_fails_alone(run: Run, mad
     assert len(run.bodies("failed")) == 1
 
 
+async def test_a_recipe_that_returns_nothing_is_told_what_to_return(run: Run) -> None:
+    async def forgetful(session: Session, row: Row) -> Any:
+        await ask_once(session, row)
+
+    await run(numbered(1), forgetful)
+    (failed,) = run.bodies("failed")
+    assert failed["metadata"]["reasons"] == ["the recipe returned NoneType; return a Sample"]
+
+
 async def test_errors_of_children_fail_their_sample(run: Run) -> None:
     async def parallel(session: Session, row: Row) -> Sample:
         async def child(name: str) -> None:

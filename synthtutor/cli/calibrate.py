@@ -81,7 +81,15 @@ def calibrate(
     folder = out or _folder(labels, judge)
     if estimate:
         return _estimated(config, folder, json)
-    code = execute(config, folder, retry_failed=retry_failed, yes=yes, as_json=json, argv=sys.argv)
+    code = execute(
+        config,
+        folder,
+        retry_failed=retry_failed,
+        yes=yes,
+        samples=False,
+        as_json=json,
+        argv=sys.argv,
+    )
     if (folder / "journal.sqlite").is_file():
         _report(_found(config, folder, own or [], resamples), folder, json)
     return code

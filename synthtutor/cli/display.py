@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.live import Live as RichLive
 
 from synthtutor.cli.board import board, duration, in_batches, spent
-from synthtutor.cli.summary import print_summary
+from synthtutor.cli.summary import print_account, print_summary
 
 if TYPE_CHECKING:
     from synthtutor.errors import SynthtutorError
@@ -116,9 +116,12 @@ class Display:
         """Ask a person."""
         return self.console.input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
-    def summary(self, outcome: Outcome, folder: Path) -> None:
-        """How it ended."""
-        print_summary(self.console, outcome.summary, folder, outcome.validation)
+    def summary(self, outcome: Outcome, folder: Path, *, samples: bool = True) -> None:
+        """How it ended; without ``samples`` the run was not made for them."""
+        if samples:
+            print_summary(self.console, outcome.summary, folder, outcome.validation)
+        else:
+            print_account(self.console, outcome.summary, folder)
 
     def stopped(self, reason: str, command: str) -> None:
         """Why there is work left, and how to go on."""
@@ -168,7 +171,7 @@ class JsonDisplay(Display):
             }
         )
 
-    def summary(self, outcome: Outcome, folder: Path) -> None:
+    def summary(self, outcome: Outcome, folder: Path, *, samples: bool = True) -> None:  # noqa: ARG002  # a script takes what it wants
         """How it ended."""
         valid = {"ok": outcome.validation.ok, "faults": list(map(str, outcome.validation.faults))}
         summary = outcome.summary.to_dict()

@@ -54,6 +54,7 @@ def judged(path: Path, folder: Path, given: Mapping[str, Any]) -> Judged:
         folder,
         retry_failed=bool(given.get("retry_failed")),
         yes=bool(given.get("yes")),
+        samples=False,
         as_json=bool(given.get("json")),
         argv=sys.argv,
     )

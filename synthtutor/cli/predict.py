@@ -99,6 +99,7 @@ def predicted(given: Mapping[str, Any], out: Path, run: Path | None) -> int:
         folder,
         retry_failed=bool(given.get("retry_failed")),
         yes=bool(given.get("yes")),
+        samples=False,
         as_json=bool(given.get("json")),
         argv=sys.argv,
     )

@@ -42,17 +42,26 @@ def execute(
     retry_failed: bool = False,
     yes: bool = False,
     report: bool = False,
+    samples: bool = True,
     as_json: bool = False,
     argv: Sequence[str] = (),
 ) -> int:
     """Run the configuration in the folder; the process's exit code.
 
-    ``report`` writes report.html at the end.
+    ``report`` writes report.html at the end. ``samples`` says whether the run is made for its
+    samples; the summary is about them then.
     """
     display = display_for(as_json=as_json)
     command = shlex.join(["synthtutor", *argv[1:]])
     work = _execute(
-        config, folder, display, command, retry_failed=retry_failed, yes=yes, report=report
+        config,
+        folder,
+        display,
+        command,
+        retry_failed=retry_failed,
+        yes=yes,
+        report=report,
+        samples=samples,
     )
     with legible(folder):
         return run(work)
@@ -67,6 +76,7 @@ async def _execute(
     retry_failed: bool,
     yes: bool,
     report: bool,
+    samples: bool,
 ) -> int:
     recipe = find_recipe(config.recipe)
     check(config, recipe)
@@ -94,7 +104,7 @@ async def _execute(
             raise
         batches = len(live.batches)
     told = reported(outcome, folder) if report else None
-    display.summary(outcome, folder)
+    display.summary(outcome, folder, samples=samples)
     if told is not None:
         display.note(told)
     if batches:

@@ -62,8 +62,10 @@ def show_recipe(name: Name, json: Json = False) -> int:
     from synthtutor.runs import find_recipe
 
     found = find_recipe(name)
-    own = BUILTIN / found.name
-    own = own if own.is_dir() else BUILTIN / found.name.replace("-", "_")
+    root = BUILTIN if found.prompts is None else found.prompts
+    own = root / found.name
+    own = own if own.is_dir() else root / found.name.replace("-", "_")
+    names = [path.name for path in own.iterdir()] if own.is_dir() else []
     value: dict[str, Any] = {
         "name": found.name,
         "summary": found.summary,
@@ -71,7 +73,7 @@ def show_recipe(name: Name, json: Json = False) -> int:
         "rubric": found.rubric,
         "modes": list(found.modes),
         "options": dict(found.options),
-        "prompts": sorted(str(path.relative_to(BUILTIN)) for path in own.glob("*.j2")),
+        "prompts": sorted(f"{own.name}/{name}" for name in names if name.endswith(".j2")),
     }
     lines = table([(key, _joined(entry)) for key, entry in value.items() if entry])
     if value["prompts"]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from synthtutor.export.faults import Report
     from synthtutor.outputs import Summary
 
-__all__ = ["money", "print_summary"]
+__all__ = ["money", "print_account", "print_summary"]
 
 Say = Callable[..., None]
 
@@ -32,10 +32,7 @@ def print_summary(
     console: Console, summary: Summary, folder: Path, validation: Report | None = None
 ) -> None:
     """Print it, with what the validator says of the fine-tuning file where it was just written."""
-
-    def say(text: str = "", style: str | None = None) -> None:
-        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
-
+    say = _sayer(console)
     made, kept = summary.made, summary.kept
     say()
     share = f" ({kept / made:.0%})" if made else ""
@@ -70,6 +67,26 @@ def print_summary(
         )
         for fault in validation.faults[:3]:
             say(f"    {fault}")
+
+
+def print_account(console: Console, summary: Summary, folder: Path) -> None:
+    """The end of a run whose result is not its samples: what failed, what it took, where it is."""
+    say = _sayer(console)
+    failed = summary.outcomes.get("failed", 0)
+    if failed:
+        say(f"  {failed:,} of {summary.made:,} rows failed; most often because")
+        for reason, count in list(summary.reasons)[:5]:
+            say(f"    {count:>5,} × {reason[:160]}")
+    _account(say, summary)
+    _warnings(say, summary)
+    say(f"  run in {folder}")
+
+
+def _sayer(console: Console) -> Say:
+    def say(text: str = "", style: str | None = None) -> None:
+        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+    return say
 
 
 def money(dollars: float, unpriced_calls: int = 0) -> str:

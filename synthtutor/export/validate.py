@@ -115,7 +115,7 @@ class _Examination:
             ledger.error(
                 "too-few",
                 "",
-                f"has {self._examples} examples; trainers ask for at least {rules.at_least}: add some",
+                f"has {self._examples} example{'s' * (self._examples != 1)}; trainers ask for at least {rules.at_least}: add some",
             )
         if rules.max_bytes is not None and size > rules.max_bytes:
             ledger.error("file-size", "", f"has {size / _MIB:,.0f} MiB of 512 allowed: split it")
