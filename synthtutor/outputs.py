@@ -21,6 +21,7 @@ from synthtutor.accounts import (
     folded,
     left,
 )
+from synthtutor.errors import JournalError
 from synthtutor.export import FORMATS, export
 from synthtutor.export.destination import replacing, sweep
 from synthtutor.export.faults import Report
@@ -133,8 +134,11 @@ def finished(
     reading: Reading, outcomes: Sequence[str], kind: str = "sample"
 ) -> Iterator[dict[str, Any]]:
     """The samples with one of the outcomes, in the order of their rows."""
-    for body in reading.samples(kind, *outcomes):
-        yield orjson.loads(body)
+    try:
+        for body in reading.samples(kind, *outcomes):
+            yield orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise JournalError(f"the journal is damaged: a {kind} in it is not JSON: {error}") from None
 
 
 def exported(

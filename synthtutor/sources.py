@@ -21,7 +21,7 @@ import orjson
 
 from synthtutor.errors import ConfigError
 
-__all__ = ["BadRow", "Occurrences", "Record", "canonical", "read_rows"]
+__all__ = ["BadRow", "Occurrences", "Record", "canonical", "existing", "read_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,15 @@ def read_rows(path: Path) -> Iterator[Record | BadRow]:
     }
     if path.suffix.lower() not in readers:
         raise ConfigError(f"{path}: rows come as {', '.join(readers)}")
+    existing(path)
+    return _some(readers[path.suffix.lower()](path), path)
+
+
+def existing(path: Path) -> None:
+    """Raise ConfigError unless there is such a file."""
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "there is no such file"
         raise ConfigError(f"{path}: {what}")
-    return _some(readers[path.suffix.lower()](path), path)
 
 
 def _some(rows: Iterator[Record | BadRow], path: Path) -> Iterator[Record | BadRow]:

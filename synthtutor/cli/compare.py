@@ -58,6 +58,7 @@ def compare(
 ) -> int:  # fmt: skip
     """Compare systems student by student; with a judge, the same command again resumes."""
     given = locals().copy()
+    from synthtutor.cli.folder import make_folder
     from synthtutor.cli.grading import NotJudged
     from synthtutor.evaluation.compare import compare as compared
     from synthtutor.evaluation.statistics import needs_scipy
@@ -80,18 +81,19 @@ def compare(
         resamples=resamples,
         seed=seed or 0,
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     _report(found, folder, json)
     return 0
 
 
 def _names(files: list[Path], names: list[str] | None) -> list[str]:
     from synthtutor.errors import ConfigError
+    from synthtutor.sources import existing
 
     if not 2 <= len(files) <= 3:
-        raise ConfigError(f"{len(files)} files: give two, or three")
-    if missing := [str(path) for path in files if not path.is_file()]:
-        raise ConfigError(f"{missing[0]}: there is no such file")
+        raise ConfigError(f"give two files of replies, or three; here are {len(files)}")
+    for path in files:
+        existing(path)
     found = names or [path.stem for path in files]
     if len(found) != len(files):
         raise ConfigError(f"{len(found)} names for {len(files)} files: give one --name for each")

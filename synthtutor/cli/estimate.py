@@ -82,6 +82,10 @@ def estimate(
         return _plans(plan, options, max_cost, json)
     if recipe is None:
         raise ConfigError("estimate what? give a recipe's name, a run.yaml, or --plan FILE")
+    if max_cost is not None and max_cost < 0:
+        raise ConfigError(f"--max-cost {max_cost:g}: give US dollars, 0 or more")
+    if wrong := [name for name in compare or [] if not all(name.partition("/"))]:
+        raise ConfigError(f"--compare {wrong[0]}: write provider/model")
     if within is not None and not 1 <= within <= 100:
         raise ConfigError(f"--within {within:g}: give a percentage from 1 to 100")
     if pilot is not None and pilot < 1:

@@ -69,11 +69,12 @@ def evaluate(
 ) -> int:  # fmt: skip
     """Judge, check, time and compare with references; the same command again resumes."""
     given = locals().copy()
+    from synthtutor.cli.folder import make_folder
     from synthtutor.cli.grading import NotJudged
 
     source = _source(given)
     folder = out or _folder(source, judge)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         replies = _asked(given, folder) if file is None else file
         found, judged, rows = _evaluated(given, replies, folder)
@@ -87,6 +88,7 @@ def evaluate(
 def _source(given: Mapping[str, Any]) -> Path:
     """The file that an evaluation is of. Raises ConfigError for options that do not go together."""
     from synthtutor.errors import ConfigError
+    from synthtutor.sources import existing
 
     file, test = given["file"], given["test"]
     asks = [value is not None for value in (given["model"], test)]
@@ -97,8 +99,7 @@ def _source(given: Mapping[str, Any]) -> Path:
     if given["label"] and (given["judge"] or file is None):
         raise ConfigError("--label is for a classifier's file, which no judge is asked about")
     source: Path = test if file is None else file
-    if not source.is_file():
-        raise ConfigError(f"{source}: there is no such file")
+    existing(source)
     return source
 
 

@@ -181,9 +181,9 @@ def _options(given: Mapping[str, Any]) -> list[str]:
 def _refuse(test: Path, out: Path) -> None:
     from synthtutor.errors import ConfigError
     from synthtutor.export.destination import refuse_own
+    from synthtutor.sources import existing
 
-    if not test.is_file():
-        raise ConfigError(f"{test}: there is no such file")
+    existing(test)
     if out.resolve() == test.resolve():
         raise ConfigError(f"{out}: is the test file; write the replies to another")
     refuse_own(out)

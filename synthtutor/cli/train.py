@@ -216,6 +216,7 @@ def _needed() -> None:
 
 
 def _trained(task: Task, given: Mapping[str, Any]) -> int:
+    from synthtutor.sources import existing
     from synthtutor.training.job import is_main, prepare
     from synthtutor.training.preset import load_preset
     from synthtutor.training.settings import settings_of
@@ -223,6 +224,8 @@ def _trained(task: Task, given: Mapping[str, Any]) -> int:
     preset = load_preset(given["preset"]) if given["preset"] else None
     model, said = _model(task, preset, given["model"]), option.overrides(given)
     settings = preset.resolved(said) if preset else settings_of(said, source="settings")
+    if not given["data"].is_dir():  # a run's folder has its samples in it
+        existing(given["data"])
     _needed()
     if given["push_to_hub"] and is_main():
         from synthtutor.training.hub import check_access

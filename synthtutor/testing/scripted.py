@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from synthtutor.errors import ConfigError
 from synthtutor.messages import Request, Response, Usage
 from synthtutor.provider import Capabilities, Endpoint
 
@@ -101,7 +102,14 @@ class Scripted(ScriptedProvider):
     """The plugin ``scripted``: deterministic filler that satisfies the schema, for dry runs."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(delay_s=float(endpoint.options.get("delay_s", "0")), keep=False)
+        unknown = sorted(endpoint.options.keys() - {"delay_s"})
+        if unknown:
+            raise ConfigError(f"scripted has no option {unknown[0]!r}; its options: delay_s")
+        try:
+            delay_s = float(endpoint.options.get("delay_s", "0"))
+        except ValueError:
+            raise ConfigError("scripted: delay_s must be a number of seconds") from None
+        super().__init__(delay_s=delay_s, keep=False)
 
 
 def plausible(request: Request) -> str:

@@ -127,9 +127,9 @@ class Index:
         except sqlite3.Error as error:
             connection.close()
             raise JournalError(f"{self.journal}: {error}") from error
-        if found is None or int(found[0]) < FORMAT:
+        if found is None or found[0] != str(FORMAT):
             connection.close()
-            why = "only just being made" if found is None else "written by an earlier version"
+            why = "only just being made" if found is None else f"written in format {found[0]}"
             raise JournalError(f"{self.journal}: {why}; give the run's command and look again")
         return connection
 

@@ -159,12 +159,32 @@ def test_a_price_that_would_count_for_nothing_is_refused(
         (("--provider-option", "openai.a=b"), "no role has a model of provider 'openai'"),
         (("--threads", "4"), "--threads: no role has a model of provider 'local'"),
         (("--rubric", ""), "--rubric: is empty"),
+        (("--provider-option", "scripted.foo=1"), "scripted has no option 'foo'"),
+        (("--provider-option", "scripted.delay_s=x"), "delay_s must be a number of seconds"),
     ],
 )
 def test_an_option_is_refused_by_its_name_and_never_ignored(
     words: tuple[str, ...], said: str, refused: Say
 ) -> None:
     assert said in refused(*RUN, *words, "--out", "out")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("evaluate", ".", "--judge", "scripted/any"), ".: is a folder, not a file"),
+        (("compare", ".", "."), ".: is a folder, not a file"),
+        (("compare", "a.jsonl"), "give two files of replies, or three; here are 1"),
+        (("predict", "-m", "scripted/a", "--test", ".", "-o", "x.jsonl"), ".: is a folder"),
+        (("train", "sft", "missing.jsonl", "-m", "x", "-o", "out"), "there is no such file"),
+        (("estimate", *RUN[1:], "--compare", "foo"), "--compare foo: write provider/model"),
+        (("estimate", *RUN[1:], "--max-cost", "-1"), "--max-cost -1: give US dollars"),
+    ],
+)
+def test_what_other_commands_cannot_use_is_named(
+    words: tuple[str, ...], said: str, refused: Say
+) -> None:
+    assert said in refused(*words)
 
 
 @pytest.mark.parametrize("words", [("-n", "3"), ("--pilot", "2"), ("--exact",), ("misconception",)])

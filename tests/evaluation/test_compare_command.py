@@ -138,7 +138,7 @@ def test_students_whom_a_system_lacks_are_left_out_and_named(say: Say, tmp_path:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("a.jsonl",), "1 files: give two, or three"),
+        (("a.jsonl",), "give two files of replies, or three; here are 1"),
         (("a.jsonl", "nowhere.jsonl"), "nowhere.jsonl: there is no such file"),
         (("a.jsonl", "a.jsonl"), "two systems are called a"),
         (("a.jsonl", "b.jsonl", "--name", "x"), "1 names for 2 files"),
