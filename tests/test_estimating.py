@@ -386,7 +386,10 @@ async def test_vendors_count_prompts_exactly_for_a_key(tmp_path: Path) -> None:
     [
         ({"recipe": "no-such-recipe", "n": 3}, "no-such-recipe"),
         ({"mode": "no-such-mode", "n": 3}, "no mode 'no-such-mode'; its modes: scenario, answer"),
-        ({"models": {"talker": "scripted/m"}, "n": 3}, "no model for role 'writer'"),
+        (
+            {"models": {"talker": "scripted/m"}, "n": 3},
+            "has no role talker; its roles: writer, judge",
+        ),
         ({"models": {"default": "nowhere/m"}, "n": 3}, "nowhere"),
         ({"rows": "no-such-file.csv"}, "there is no such file"),
         ({}, "without end: say how many with -n"),

@@ -141,7 +141,9 @@ class Run:
 
     def arguments(self, *more: str) -> list[str]:
         """The words after ``synthtutor``."""
-        fixed = ["generate", "misconception", "--model", MODEL, "--base-url", f"{self.url}/v1"]
+        own = [] if "--model" in self.more else ["--model", MODEL]
+        own += [] if "--base-url" in self.more else ["--base-url", f"{self.url}/v1"]
+        fixed = ["generate", "misconception", *own]
         return [*fixed, "--no-report", "--out", str(self.folder), *self.more, *more]
 
     def start(self, *more: str) -> Process:
