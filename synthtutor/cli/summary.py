@@ -36,7 +36,8 @@ def print_summary(
     made, kept = summary.made, summary.kept
     say()
     share = f" ({kept / made:.0%})" if made else ""
-    say(f"{summary.recipe}: {made:,} samples made, {kept:,} kept{share}", "bold")
+    samples = f"{made:,} sample{'s' * (made != 1)} made"
+    say(f"{summary.recipe}: {samples}, {kept:,} kept{share}", "bold")
     dropped = [
         f"{summary.outcomes[name]:,} {name}"
         for name in ("rejected", "undetermined", "failed")
@@ -74,9 +75,7 @@ def print_account(console: Console, summary: Summary, folder: Path) -> None:
     say = _sayer(console)
     failed = summary.outcomes.get("failed", 0)
     if failed:
-        say(f"  {failed:,} of {summary.made:,} rows failed; most often because")
-        for reason, count in list(summary.reasons)[:5]:
-            say(f"    {count:>5,} × {reason[:160]}")
+        say(f"  {failed:,} of {summary.made:,} rows failed: {folder / 'rejected.jsonl'} says why")
     _account(say, summary)
     _warnings(say, summary)
     say(f"  run in {folder}")
