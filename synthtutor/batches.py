@@ -25,7 +25,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, Self
 
-from synthtutor.errors import ProviderError, RateLimited, Rejected, Retryable, Unavailable
+from synthtutor.errors import (
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Retryable,
+    Unavailable,
+    Unreadable,
+)
 from synthtutor.journal import BatchRecord, Journal
 from synthtutor.messages import Request, Response
 from synthtutor.meter import worst_case
@@ -35,6 +42,7 @@ __all__ = ["BatchPlan", "Batched", "Batching"]
 
 _ASKED_AT_MOST = 4  # in how many batches one call may be before it fails
 _SUBMITTED_AT_MOST = 6
+_READ_AT_MOST = 5
 _HANDED_OVER_WITHIN_S = 30.0
 _CLOCKS_DIFFER_BY = timedelta(minutes=15)
 
@@ -328,33 +336,45 @@ class Batched:
         """Ask how it stands until it is done, then give each call its outcome."""
         assert batch.vendor_id is not None  # noqa: S101  # it was handed over
         pause_s = self.plan.poll_s / 16
+        reads = 0
         while True:
             try:
                 batch.status = await self._provider.batch_status(batch.vendor_id)
                 if batch.status.done:
-                    await self._deliver(batch, batch.vendor_id)
+                    reads += 1
+                    await self._deliver(batch, batch.vendor_id, last=reads >= _READ_AT_MOST)
                     return
             except Retryable as error:  # it runs at the vendor whether we can ask or not
+                if not isinstance(error, Unreadable):
+                    reads = 0
                 self._warn(f"batch {batch.vendor_id} could not be asked for: {error}")
                 pause_s = max(pause_s, error.retry_after_s or 0.0)
             await self._sleep(pause_s)
             pause_s = min(2 * pause_s, self.plan.poll_s)
 
-    async def _deliver(self, batch: Batch, vendor_id: str) -> None:
+    async def _deliver(self, batch: Batch, vendor_id: str, *, last: bool) -> None:
+        """Read the results. Raises Unreadable where some make no sense, but not the ``last`` time."""
         known = set(batch.items) if batch.resumed else set()
-        answered: set[str] = set()
-        async for item, outcome in self._provider.batch_results(vendor_id):
-            if isinstance(outcome, Response):
-                answered.add(item)
-                outcome = replace(outcome, batched=True, request_id=f"{vendor_id}/{item}")
-            waiting = batch._waiting.pop(item, None)
-            if waiting is not None:
-                waiting.resolve(outcome)
-            elif item in known:
-                batch.unclaimed[item] = outcome
+        billed, unanswered = set[str](), set(batch.items)
+        try:
+            async for item, outcome in self._provider.batch_results(vendor_id):
+                unanswered.discard(item)
+                if isinstance(outcome, Response):
+                    billed.add(item)
+                    outcome = replace(outcome, batched=True, request_id=f"{vendor_id}/{item}")
+                waiting = batch._waiting.pop(item, None)
+                if waiting is not None:
+                    waiting.resolve(outcome)
+                elif item in known:
+                    batch.unclaimed[item] = outcome
+        except Unreadable as error:
+            if not last:
+                raise
+            billed |= unanswered  # the vendor may have answered them, and bill it
+            self._warn(f"batch {vendor_id}: {error}; calls asked again: {len(unanswered)}")
         detail = batch.status.detail if batch.status else None
         self._give_up(batch, detail or "the batch ended without an answer to this call")
-        await self._journal.batch_ended(batch.label, answered)
+        await self._journal.batch_ended(batch.label, billed)
 
     def _fail(self, batch: Batch, error: Exception) -> None:
         waiting, batch._waiting = batch._waiting, {}

@@ -6,7 +6,8 @@
     │   ├── Retryable        worth asking again after a wait
     │   │   ├── RateLimited  too many requests or tokens (429)
     │   │   └── Unavailable  connection, timeout, 5xx, a broken body
-    │   │       └── Unreachable  nobody is there: refused, no such host
+    │   │       ├── Unreachable  nobody is there: refused, no such host
+    │   │       └── Unreadable   a batch's results came, and some make no sense
     │   ├── Rejected         this request will never work (400, 404, 413, 422)    → the row fails
     │   └── Unauthorized     no valid key, or no money (401, 402, 403)            → the run stops
     ├── InvalidOutput        a paid reply that is no answer: refused, cut, unparsable
@@ -37,6 +38,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Unreachable",
+    "Unreadable",
 ]
 
 
@@ -87,6 +89,10 @@ class Unavailable(Retryable):
 
 class Unreachable(Unavailable):
     """No connection came about at all: refused, no such host, nobody in time. Nothing was sent."""
+
+
+class Unreadable(Unavailable):
+    """A batch's results came, but some of their lines make no sense; the others were given out."""
 
 
 class Rejected(ProviderError):

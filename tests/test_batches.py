@@ -18,6 +18,7 @@ from synthtutor.errors import (
     Rejected,
     Unauthorized,
     Unavailable,
+    Unreadable,
 )
 from synthtutor.journal import Call, Journal
 from synthtutor.messages import Message, Request, Response, Usage
@@ -46,6 +47,8 @@ class Desk(ScriptedProvider):
     asked_for: dict[str, int] = field(default_factory=dict)
     faults: list[ProviderError] = field(default_factory=list)  # of the next submissions
     accepts_all_the_same: bool = False
+    senseless: int = 0  # how many readings find the line of "bad" to make no sense
+    reads: int = 0
     done: bool = True
     submitted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -81,10 +84,14 @@ class Desk(ScriptedProvider):
         return BatchStatus(self.done and asked >= self.polls, total=len(self.batches[batch]))
 
     async def batch_results(self, batch: str) -> AsyncIterator[tuple[str, Outcome]]:
+        self.reads += 1
+        senseless = self.reads <= self.senseless
         for name, request in reversed(self.batches[batch].items()):
             outcome = self.answer(request)
-            if outcome is not None:
+            if outcome is not None and not (senseless and request.messages[-1].content == "bad"):
                 yield name, outcome
+        if senseless:
+            raise Unreadable("a line makes no sense")
 
     async def cancel_batch(self, batch: str) -> None:
         del self.batches[batch]
@@ -205,6 +212,26 @@ async def test_what_never_comes_fails_with_the_reason(tmp_path: Path) -> None:
         with pytest.raises(Unavailable, match=r"no answer in 4 batches.*ended without an answer"):
             await batched.complete(request())
     assert len(desk.batches) == 4
+
+
+async def test_results_with_a_senseless_line_are_read_again(tmp_path: Path) -> None:
+    desk = Desk(senseless=3)
+    async with at(desk, tmp_path) as (batched, _, _):
+        assert await all_of(batched, "a", "bad", "b") == ["re: a", "re: bad", "re: b"]
+    assert (desk.reads, len(desk.batches)) == (4, 1)
+
+
+async def test_a_line_that_never_makes_sense_has_its_call_asked_again_and_its_money_held(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(senseless=5)
+    async with at(desk, tmp_path) as (batched, journal, warnings):
+        assert await all_of(batched, "a", "bad", "b") == ["re: a", "re: bad", "re: b"]
+        first = journal.batches(MODEL)[0]
+        held = [most for item, most in zip(first.items, first.worst, strict=True) if "-1" in item]
+    assert desk.asked == ["a", "bad", "b", "bad"]
+    assert "calls asked again: 1" in warnings[-1]
+    assert held[0][1] > 0
 
 
 @pytest.mark.parametrize("error", [Rejected("too long", reason="context"), Unauthorized("no")])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 from synthtutor_anthropic_messages import response_of
 
-from synthtutor.errors import ProviderError, Unavailable
+from synthtutor.errors import ProviderError, Unavailable, Unreadable
 from synthtutor.messages import Response
 from synthtutor.provider import BatchStatus, error_for_status, redact, scrubbed
 
@@ -125,21 +125,35 @@ def _failure(answer: _Item, key: str | None) -> ProviderError:
 
 
 async def _items(chunks: AsyncIterator[bytes]) -> AsyncGenerator[_Item]:
-    """JSON lines. Only line feeds end them: a text may hold what else ends a line in Unicode."""
+    """JSON lines. Raises Unreadable when all were read and some make no sense."""
+    senseless = 0
+    async for line in _lines(chunks):
+        item = _item(line)
+        if item is None:
+            senseless += 1
+        else:
+            yield item
+    if senseless:
+        raise Unreadable(f"{senseless} lines of the results are no outcome of a request")
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """Only line feeds end them: a text may hold what else ends a line in Unicode."""
     rest = b""
     async for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in filter(bytes.strip, lines):
-            yield _item(line)
+            yield line
     if rest.strip():
-        yield _item(rest)
+        yield rest
 
 
-def _item(line: bytes) -> _Item:
-    item = orjson.loads(line)
-    if not isinstance(item, dict) or not isinstance(item.get("custom_id"), str):
-        raise Unavailable("a line of the results has no custom_id")
-    return item
+def _item(line: bytes) -> _Item | None:
+    try:
+        item = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return item if isinstance(item, dict) and isinstance(item.get("custom_id"), str) else None
 
 
 async def _answered(call: Awaitable[_Answer]) -> _Answer:

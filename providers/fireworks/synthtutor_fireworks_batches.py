@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from synthtutor.errors import ConfigError, ProviderError, Rejected, Unavailable
+from synthtutor.errors import ConfigError, ProviderError, Rejected, Unavailable, Unreadable
 from synthtutor.messages import Request, Response
 from synthtutor.provider import BatchLimits, BatchStatus, error_for_status, redact
 from synthtutor.transport import http_client
@@ -88,7 +88,10 @@ class Batches:
         )
 
     async def results(self, batch: str) -> AsyncIterator[tuple[str, Response | ProviderError]]:
-        """Each request's outcome, in any order; a line that names no request is passed over."""
+        """Each request's outcome, in any order; a line that names no request is passed over.
+
+        Raises Unreadable when all was read and a line is no JSON.
+        """
         job = await self._job(batch)
         dataset = str(job.get("outputDatasetId") or "").rpartition("/")[2]
         if not dataset:
@@ -99,11 +102,18 @@ class Batches:
             if _state(job) == "COMPLETED":
                 raise Rejected(f"the results of batch {batch} are gone", status=_NOT_FOUND)
             return
+        senseless: orjson.JSONDecodeError | None = None
         for url in dict(_told(found, "filenameToSignedUrls")).values():
             async for line in self._lines(url):
-                outcome = self._outcome(line)
-                if outcome is not None:
-                    yield outcome
+                try:
+                    outcome = self._outcome(line)
+                except orjson.JSONDecodeError as error:
+                    senseless = senseless or error
+                else:
+                    if outcome is not None:
+                        yield outcome
+        if senseless is not None:
+            raise Unreadable(f"a line of the batch's results is no JSON: {senseless.msg}")
 
     async def cancel(self, batch: str) -> None:
         """Delete the job, unless it has ended."""
@@ -159,16 +169,19 @@ class Batches:
                 async for piece in response.aiter_bytes():
                     *ends, rest = piece.split(b"\n")
                     for end in ends:
-                        yield b"".join((*begun, end))
+                        line = b"".join((*begun, end))
                         begun = []
+                        if line.strip():
+                            yield line
                     begun.append(rest)
-        yield b"".join(begun)
+        if last := b"".join(begun).strip():
+            yield last
 
     def _outcome(self, line: bytes) -> tuple[str, Response | ProviderError] | None:
+        item = orjson.loads(line)
         try:
-            item = orjson.loads(line)
             custom_id = str(item["custom_id"])
-        except (ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             return None
         body = item.get("response")
         return custom_id, self._reply(body) if body else self._fault(item.get("error"))

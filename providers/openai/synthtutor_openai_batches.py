@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from synthtutor.errors import ProviderError, Unavailable
+from synthtutor.errors import ProviderError, Unavailable, Unreadable
 from synthtutor.messages import Request, Response
 from synthtutor.provider import BatchLimits, BatchStatus, error_for_status, redact, scrubbed
 
@@ -92,12 +92,20 @@ class Batches:
         )
 
     async def results(self, batch: str) -> AsyncIterator[tuple[str, Response | ProviderError]]:
-        """Each request's outcome; one that expired has a line in the error file, or none."""
+        """Each request's outcome; one that expired has a line in the error file, or none.
+
+        Raises Unreadable when all was read and some of it makes no sense.
+        """
         found = await self._retrieve(batch)
-        for file in (found.output_file_id, found.error_file_id):
-            if file:
-                async for line in self._lines(file):
+        senseless: Unreadable | None = None
+        for file in filter(None, (found.output_file_id, found.error_file_id)):
+            async for line in self._lines(file):
+                try:
                     yield self._outcome(line)
+                except Unreadable as error:
+                    senseless = senseless or error
+        if senseless is not None:
+            raise senseless
 
     async def cancel(self, batch: str) -> None:
         """Cancel it, unless it has ended."""
@@ -162,7 +170,7 @@ class Batches:
                 return custom_id, Unavailable(self._said(item["error"], "code", "message"))
             status, body = int(answer["status_code"]), answer["body"]
         except (ValueError, KeyError, TypeError) as error:
-            raise Unavailable(f"a line of the batch's results makes no sense: {error!r}") from None
+            raise Unreadable(f"a line of the batch's results makes no sense: {error!r}") from None
         return custom_id, self._reply(status, body, answer.get("request_id"))
 
     def _reply(self, status: int, body: Any, request_id: str | None) -> Response | ProviderError:

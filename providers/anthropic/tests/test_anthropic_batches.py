@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 from synthtutor_anthropic import Anthropic
 
-from synthtutor.errors import ProviderError, RateLimited, Rejected, Unauthorized, Unavailable
+from synthtutor.errors import (
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+    Unreadable,
+)
 from synthtutor.messages import Request, Response, Settings, Usage, user
 from synthtutor.provider import BatchStatus, Endpoint
 from synthtutor.testing.anthropic_wire import AnthropicServer
@@ -249,12 +256,15 @@ async def test_what_is_no_batch_is_not_taken_for_one(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("line", [b"[]", b"{}", b'{"custom_id": 7}', b"\xff", b"{"])
-async def test_results_that_are_none_can_be_asked_for_again(line: bytes) -> None:
+async def test_lines_that_are_no_results_are_told_after_all_the_others(line: bytes) -> None:
     async with against(batch_polls=0) as (provider, server):
         batch = await provider.submit_batch("run-1", asking("a"))
-        server.batch_faults += [None, Reply(raw=line)]
-        with pytest.raises(Unavailable):
-            await read(provider, batch)
+        after = b'{"custom_id":"id-a","result":{"type":"expired"}}'
+        server.batch_faults += [None, Reply(raw=line + b"\n" + after)]
+        seen: list[str] = []
+        with pytest.raises(Unreadable):
+            await names_into(seen, provider, batch)
+    assert seen == ["id-a"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,14 @@ import pytest
 from synthtutor_fireworks import Fireworks
 from synthtutor_fireworks_batches import control_url
 
-from synthtutor.errors import ConfigError, ProviderError, Rejected, Unauthorized, Unavailable
+from synthtutor.errors import (
+    ConfigError,
+    ProviderError,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+    Unreadable,
+)
 from synthtutor.messages import Request, Response, Schema, Settings, user
 from synthtutor.provider import BatchProvider, Endpoint
 from synthtutor.testing.fireworks_wire import FireworksServer
@@ -67,6 +74,11 @@ async def finished(provider: BatchProvider, batch: str, looks: int = 9) -> Any:
 
 async def outcomes(provider: BatchProvider, batch: str) -> dict[str, Response | ProviderError]:
     return {name: outcome async for name, outcome in provider.batch_results(batch)}
+
+
+async def names_into(seen: list[str], provider: BatchProvider, batch: str) -> None:
+    async for name, _ in provider.batch_results(batch):
+        seen.append(name)
 
 
 async def test_a_batch_from_submission_to_results() -> None:
@@ -136,7 +148,7 @@ async def test_failed_and_unanswered_requests_do_not_hide_the_others() -> None:
 
 
 async def test_an_error_line_without_a_status_is_asked_again() -> None:
-    lines = b'{"custom_id": "a-1", "error": "out of capacity"}\n{"error": {}}\nnot json\n\n'
+    lines = b'{"custom_id": "a-1", "error": "out of capacity"}\n{"error": {}}\n\n'
     async with at_fireworks() as (provider, server):
         batch = await provider.submit_batch(LABEL, REQUESTS)
         await finished(provider, batch)
@@ -158,6 +170,18 @@ async def test_a_line_that_is_no_completion_is_asked_again() -> None:
         "a": Unavailable,
         "b": Unavailable,
     }
+
+
+async def test_a_line_that_is_no_json_is_told_after_all_the_others() -> None:
+    lines = b'{"custom_id": "a", "resp\n\n{"custom_id": "b", "response": 7}\n{"no": "request"}'
+    async with at_fireworks() as (provider, server):
+        batch = await provider.submit_batch(LABEL, REQUESTS)
+        await finished(provider, batch)
+        server._outputs[f"out-{LABEL}"] = {"BIJOutputSet.jsonl": lines}
+        seen: list[str] = []
+        with pytest.raises(Unreadable):
+            await names_into(seen, provider, batch)
+    assert seen == ["b"]
 
 
 async def test_a_batch_that_fails_as_a_whole_says_why() -> None:

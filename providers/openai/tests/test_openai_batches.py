@@ -18,6 +18,7 @@ from synthtutor.errors import (
     Rejected,
     Unauthorized,
     Unavailable,
+    Unreadable,
 )
 from synthtutor.messages import Request, Response, Schema, Usage, user
 from synthtutor.provider import BatchProvider, BatchStatus, Endpoint
@@ -58,6 +59,11 @@ async def ended(provider: OpenAI, batch: str, at_most: int = 9) -> BatchStatus:
 
 async def outcomes(provider: OpenAI, batch: str) -> Outcomes:
     return {name: outcome async for name, outcome in provider.batch_results(batch)}
+
+
+async def names_into(seen: list[str], provider: OpenAI, batch: str) -> None:
+    async for name, _ in provider.batch_results(batch):
+        seen.append(name)
 
 
 async def batched(replies: Mapping[str, Reply]) -> Outcomes:
@@ -322,14 +328,18 @@ async def test_lines_end_where_json_lines_end_and_nowhere_else() -> None:
     assert len(found) == 2
 
 
-async def test_a_line_that_makes_no_sense_is_unavailable() -> None:
-    for line in (b"nonsense", b"{}", b"[]", b'{"custom_id": "a", "response": "?"}'):
-        async with batching(OpenAIServer()) as (provider, server):
-            batch = await provider.submit_batch("label", requests("a"))
-            await ended(provider, batch)
-            server.batches.files["file-2"] = line
-            with pytest.raises(Unavailable, match="no sense"):
-                await outcomes(provider, batch)
+@pytest.mark.parametrize(
+    "line", [b"nonsense", b"{}", b"[]", b'{"custom_id": "a", "response": "?"}']
+)
+async def test_a_line_that_makes_no_sense_is_told_after_all_the_others(line: bytes) -> None:
+    async with batching(OpenAIServer()) as (provider, server):
+        batch = await provider.submit_batch("label", requests("a"))
+        await ended(provider, batch)
+        server.batches.files["file-2"] = line + b"\n" + server.batches.files["file-2"]
+        seen: list[str] = []
+        with pytest.raises(Unreadable, match="no sense"):
+            await names_into(seen, provider, batch)
+    assert seen == ["c-0"]
 
 
 async def test_the_limits_leave_room_for_what_surrounds_a_request() -> None:
