@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -151,6 +152,12 @@ class Transformers:
 
 
 def _load(name: str, options: Mapping[str, str]) -> _Loaded:
+    with warnings.catch_warnings():  # of what these libraries will one day call otherwise
+        warnings.simplefilter("ignore", FutureWarning)
+        return _read(name, options)
+
+
+def _read(name: str, options: Mapping[str, str]) -> _Loaded:
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -10,7 +10,7 @@ from typing import Any
 
 from synthtutor.calibration.agreement import accuracy, bootstrap, cohen_kappa, macro_f1
 from synthtutor.errors import ConfigError
-from synthtutor.evaluation.scores import Figure
+from synthtutor.evaluation.scores import Figure, ends_of_share
 from synthtutor.sources import BadRow, read_rows
 
 __all__ = ["Classification", "classification", "labelled"]
@@ -78,6 +78,7 @@ def classification(
 
     ends = bootstrap(groups.values(), figures, resamples=resamples, seed=seed)
     values = figures(pairs)
+    ends["accuracy"] = ends_of_share(values["accuracy"], ends["accuracy"], len(groups))
     told = {}
     for name, value in values.items():
         low, high = ends[name] or (None, None)

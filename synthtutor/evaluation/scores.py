@@ -1,6 +1,8 @@
 """From levels to figures: means, the share that is good enough, and how far both may be off.
 
-Replies to one student are not independent, so intervals resample whole students. A reply that a
+Replies to one student are not independent, so intervals resample whole students. Where all agree, resampling
+finds nothing else, and 0 of 12 would be certain: there the interval is Clopper and Pearson's (1934, "The use of
+confidence or fiducial limits illustrated in the case of the binomial"), each student counted once. A reply that a
 system did not give has no level; it counts as not good enough. A scale that the judge left
 unanswered is the judge's failure: it is counted, and left out of the figures.
 """
@@ -16,7 +18,15 @@ from synthtutor.calibration.agreement import Counts, bootstrap
 from synthtutor.evaluation.conversations import Conversation
 from synthtutor.evaluation.scales import Scale
 
-__all__ = ["Figure", "ScaleFigures", "band", "broken_down", "scale_figures", "share"]
+__all__ = [
+    "Figure",
+    "ScaleFigures",
+    "band",
+    "broken_down",
+    "ends_of_share",
+    "scale_figures",
+    "share",
+]
 
 _BANDS = ((2, "K–2"), (5, "3–5"), (8, "6–8"), (12, "9–12"))
 
@@ -73,6 +83,7 @@ def scale_figures(
     ends = bootstrap(groups.values(), _figures, resamples=resamples, seed=seed)
     whole = sum(groups.values(), Counter[str]())
     values = _figures(whole)
+    ends["share"] = ends_of_share(values["share"], ends["share"], sum(map(bool, groups.values())))
 
     def figure(name: str, n: str) -> Figure:
         low, high = ends[name] or (None, None)
@@ -103,8 +114,18 @@ def share(rows: Sequence[tuple[str, bool]], *, resamples: int, seed: int) -> Fig
         groups.values(), lambda c: {"share": found["share"](c)}, resamples=resamples, seed=seed
     )
     value = found["share"](sum(groups.values(), Counter[str]()))
-    low, high = ends["share"] or (None, None)
+    low, high = ends_of_share(value, ends["share"], len(groups)) or (None, None)
     return Figure(None if value is None else round(value, 4), low, high, len(rows))
+
+
+def ends_of_share(
+    value: float | None, resampled: tuple[float, float] | None, groups: int
+) -> tuple[float, float] | None:
+    """The interval of a share: as resampled, but Clopper and Pearson's where all ``groups`` agree."""
+    if value not in (0, 1) or resampled is None:
+        return resampled
+    bound = round(0.025 ** (1 / groups), 4)
+    return (bound, 1.0) if value else (0.0, round(1 - bound, 4))
 
 
 def broken_down(

@@ -13,7 +13,7 @@ from typing import Any
 
 from synthtutor.errors import ConfigError
 
-__all__ = ["text_measures"]
+__all__ = ["needs_text_measures", "text_measures"]
 
 
 def text_measures(replies: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
@@ -23,18 +23,10 @@ def text_measures(replies: Sequence[str], references: Sequence[str]) -> dict[str
     """
     if not replies or len(replies) != len(references):
         raise ValueError("give as many references as replies, at least one")
-    try:
-        from rouge_score.rouge_scorer import RougeScorer
-        from sacrebleu.metrics.bleu import BLEU
-        from sacrebleu.metrics.chrf import CHRF
-    except ImportError as error:
-        raise ConfigError(
-            f'text measures need {error.name}: pip install "synthtutor[evaluation]"'
-            " (or leave them out: --no-text)"
-        ) from None
+    bleu_of, chrf_of, scorer_of = _libraries()
     # Below eight words a reply often has no sequence of four in common with any reference.
-    chrf, bleu = CHRF(), BLEU(effective_order=True)
-    scorer = RougeScorer(["rougeL"], use_stemmer=True)
+    chrf, bleu = chrf_of(), bleu_of(effective_order=True)
+    scorer = scorer_of(["rougeL"], use_stemmer=True)
     pairs = zip(references, replies, strict=True)
     overlap = [scorer.score(one, other)["rougeL"].fmeasure for one, other in pairs]
     found = {
@@ -47,3 +39,21 @@ def text_measures(replies: Sequence[str], references: Sequence[str]) -> dict[str
         **found,
         "signatures": {"chrf": str(chrf.get_signature()), "bleu": str(bleu.get_signature())},
     }
+
+
+def needs_text_measures() -> None:
+    """Raise ConfigError, saying how to install them, where the libraries are not there."""
+    _libraries()
+
+
+def _libraries() -> tuple[Any, Any, Any]:
+    try:
+        from rouge_score.rouge_scorer import RougeScorer
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
+    except ImportError as error:
+        raise ConfigError(
+            f'text measures need {error.name}: pip install "synthtutor[evaluation]"'
+            " (or leave them out: --no-text)"
+        ) from None
+    return BLEU, CHRF, RougeScorer

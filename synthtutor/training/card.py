@@ -97,6 +97,12 @@ def _measured(result: Mapping[str, Any]) -> list[str]:
             + ("" if loss["best"] < loss["before"] else ": training has not lowered it")
         )
     lines += [
+        f"- {side} rows {what}: {n:,}"
+        for name, what in (("rows_cut", "cut at max_length"), ("rows_left_out", "left out"))
+        for side, n in result.get(name, {}).items()
+        if n
+    ]
+    lines += [
         f"- test {name}: {value:.4g}"
         for name, value in result["test"].items()
         if isinstance(value, int | float)

@@ -19,9 +19,17 @@ from synthtutor.training.embedded import checkpoint_of
 from synthtutor.training.fitting import Result, callbacks_for, fit
 from synthtutor.training.grades import graded
 from synthtutor.training.job import Job, is_main
-from synthtutor.training.models import adapter_for, classifier, loaded_tokenizer, resize, seeded
+from synthtutor.training.models import (
+    adapter_for,
+    classifier,
+    loaded_tokenizer,
+    resize,
+    save_new_rows_only,
+    seeded,
+)
 from synthtutor.training.quiet import quiet
 from synthtutor.training.settings import Settings
+from synthtutor.training.splits import Division
 
 __all__ = ["LABELS", "classify_trainer", "labels_of", "train_classify"]
 
@@ -38,7 +46,7 @@ def train_classify(job: Job) -> Result:
 
 
 def _classified(job: Job) -> Result:
-    trainer, tokenizer, sides, labels = classify_trainer(job)
+    trainer, tokenizer, sides, labels, cut = classify_trainer(job)
     if is_main():
         with replacing(job.out / LABELS) as path:
             path.write_bytes(orjson.dumps(labels))
@@ -60,23 +68,26 @@ def _classified(job: Job) -> Result:
             },
         }
 
-    return fit(trainer, job, tokenizer, test=sides["test"], notes={}, after=confusions)
+    return fit(
+        trainer, job, tokenizer, test=sides["test"], notes={"rows_cut": cut}, after=confusions
+    )
 
 
-def classify_trainer(job: Job) -> tuple[Any, Any, dict[str, Any], list[str]]:
-    """The trainer, its tokenizer, the rows of each side (None where none), and the labels in order."""
+def classify_trainer(job: Job) -> tuple[Any, Any, dict[str, Any], list[str], dict[str, int]]:
+    """The trainer, its tokenizer, the rows of each side (None where none), the labels, and rows cut."""
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
     settings, device = job.settings, device_for(job.settings)
     labels = labels_of(
         [*job.division.train, *job.division.validation, *job.division.test], settings
     )
+    _all_learnable(job.division, labels)
     checkpoint = checkpoint_of(job.model)
     tokenizer, new = loaded_tokenizer(checkpoint, settings)
-    sides = {
-        name: _tokenized(getattr(job.division, name), tokenizer, labels, settings.max_length)
-        for name in ("train", "validation", "test")
-    }
+    sides, cut = {}, {}
+    for name in ("train", "validation", "test"):
+        examples = getattr(job.division, name)
+        sides[name], cut[name] = _tokenized(examples, tokenizer, labels, settings.max_length)
     seeded(settings.seed)  # the fresh head is drawn at random
     model = classifier(checkpoint, settings, device, labels, tokenizer.pad_token_id)
     resize(model, tokenizer)
@@ -87,6 +98,8 @@ def classify_trainer(job: Job) -> tuple[Any, Any, dict[str, Any], list[str]]:
         from peft import get_peft_model
 
         model = get_peft_model(model, adapter)
+        if new:
+            save_new_rows_only(model)
     given = trainer_arguments(
         settings,
         job.out,
@@ -104,7 +117,7 @@ def classify_trainer(job: Job) -> tuple[Any, Any, dict[str, Any], list[str]]:
         compute_metrics=lambda found: _summary(found, labels),
         callbacks=callbacks_for(job),
     )
-    return trainer, tokenizer, sides, labels
+    return trainer, tokenizer, sides, labels, cut
 
 
 def labels_of(examples: Sequence[Example], settings: Settings) -> list[str]:
@@ -127,22 +140,35 @@ def labels_of(examples: Sequence[Example], settings: Settings) -> list[str]:
     return labels
 
 
+def _all_learnable(division: Division, labels: Sequence[str]) -> None:
+    """Raise ConfigError for a label of held-out rows that no training row has."""
+    learned = {str(example.row["label"]) for example in division.train}
+    if lacking := [label for label in labels if label not in learned]:
+        raise ConfigError(
+            f"label: no training row has {', '.join(map(repr, lacking))}, but held-out rows do: it "
+            "could never be said; give more rows of it, or leave it out"
+        )
+
+
 def _tokenized(
     examples: Sequence[Example], tokenizer: Any, labels: Sequence[str], max_length: int
-) -> Any:
+) -> tuple[Any, int]:
+    """The rows as tokens (None where there are none), and how many were longer and are cut."""
     from datasets import Dataset
 
     if not examples:
-        return None
+        return None, 0
     number = {label: at for at, label in enumerate(labels)}
-    tokens = tokenizer([e.row["input"] for e in examples], truncation=True, max_length=max_length)
+    texts = [example.row["input"] for example in examples]
+    tokens = tokenizer(texts, truncation=True, max_length=max_length)
+    whole = tokenizer(texts)["input_ids"]
     rows = [
         {"input_ids": ids, "attention_mask": mask, "label": number[str(example.row["label"])]}
         for ids, mask, example in zip(
             tokens["input_ids"], tokens["attention_mask"], examples, strict=True
         )
     ]
-    return Dataset.from_list(rows)
+    return Dataset.from_list(rows), sum(len(ids) > max_length for ids in whole)
 
 
 def _summary(found: Any, labels: Sequence[str]) -> dict[str, float]:

@@ -27,6 +27,7 @@ _IN_A_RUN: Mapping[Task, str] = {
     "classify": "grading/train.jsonl",
 }
 _ROLES = ("system", "user", "assistant")
+_OF_SHAREGPT = {"system": "system", "human": "user", "gpt": "assistant"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class Example:
 def read_examples(data: Path, task: Task) -> list[Example]:
     """The rows of a file, or of a run's folder, for a task.
 
-    ``sft`` takes ``messages``, ``instruction``/``input``/``output`` or ``text``; ``classify`` takes
+    ``sft`` takes ``messages`` (or ShareGPT's ``conversations``, which become messages),
+    ``instruction``/``input``/``output`` or ``text``; ``classify`` takes
     ``input`` and ``label``; ``prefer`` takes ``prompt``, ``chosen`` and ``rejected``. Raises
     ConfigError naming file, line and field at the first row that is none of these.
     """
@@ -53,6 +55,8 @@ def read_examples(data: Path, task: Task) -> list[Example]:
     for row in read_rows(path):
         if isinstance(row, BadRow):
             raise ConfigError(f"{row.where}: {row.reason}")
+        if task == "sft" and "messages" not in row and "conversations" in row:
+            row["messages"] = _of_sharegpt(row.pop("conversations"))
         fault = _fault(row, task)
         if fault:
             raise ConfigError(f"{row.where}: {fault}")
@@ -61,6 +65,16 @@ def read_examples(data: Path, task: Task) -> list[Example]:
     if not examples:
         raise ConfigError(f"{path}: is empty: nothing to train on")
     return examples
+
+
+def _of_sharegpt(said: Any) -> Any:
+    """ShareGPT's turns as messages; what is no turn of it stays, for the checks to tell."""
+    if not isinstance(said, list) or not all(isinstance(turn, dict) for turn in said):
+        return said
+    return [
+        {"role": _OF_SHAREGPT.get(str(turn.get("from"))), "content": turn.get("value")}
+        for turn in said
+    ]
 
 
 def messages_of(row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -187,8 +201,14 @@ def _message_faults(messages: Any) -> Iterator[str]:
             return
     if messages[0]["role"] == "assistant":
         yield "messages[0].role: the student speaks first"
-    if not any(m["role"] == "assistant" and m.get("weight", 1) for m in messages):
+    learned = [
+        at for at, m in enumerate(messages) if m["role"] == "assistant" and m.get("weight", 1)
+    ]
+    if not learned:
         yield "messages: has no tutor's turn to learn from"
+    for at in learned:
+        if not messages[at]["content"].strip():
+            yield f"messages[{at}].content: is empty: the tutor would learn to say nothing"
 
 
 def _is_message(message: Any) -> bool:

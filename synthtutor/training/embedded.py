@@ -24,10 +24,11 @@ def checkpoint_of(model: str) -> str:
     """What transformers can load for this name.
 
     ``PROVIDER/NAME`` of a provider with a catalogue (``local/smollm2-135m``) and ``FILE.gguf`` are
-    converted once, into the cache; anything else is taken as it is.
+    converted once, into the cache; anything else is taken as it is. Raises ConfigError for an adapter.
     """
     weights = weights_of(model)
     if weights is None:
+        _refuse_adapter(Path(model))
         return model
     status = weights.stat()
     folder = cache_folder("checkpoints") / f"{weights.stem}-{status.st_size}-{status.st_mtime_ns}"
@@ -35,6 +36,13 @@ def checkpoint_of(model: str) -> str:
         folder.parent.mkdir(parents=True, exist_ok=True)
         convert_gguf(weights, folder)
     return str(folder)
+
+
+def _refuse_adapter(folder: Path) -> None:
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        raise ConfigError(
+            f"{folder}: is an adapter: synthtutor train merge {folder} --out DIR, and start from that"
+        )
 
 
 def weights_of(model: str) -> Path | None:

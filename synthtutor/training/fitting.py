@@ -13,6 +13,7 @@ import orjson
 
 from synthtutor.export.destination import replacing
 from synthtutor.training.card import write_card
+from synthtutor.training.disk import full_disk_told
 from synthtutor.training.distributed import as_asked, kind_of
 from synthtutor.training.job import Job
 
@@ -70,16 +71,13 @@ def fit(
         return told
     _told_on_stderr(trainer)
     started = time.monotonic()
-    if over is None:
-        trainer.train(resume_from_checkpoint=str(job.checkpoint) if job.checkpoint else None)
-    else:
-        trainer.state = over
-        trainer._load_from_checkpoint(str(_best(over, job)))
+    _trained(trainer, job, over)
     seconds = time.monotonic() - started
     history = list(trainer.state.log_history)
     tested = trainer.evaluate(test, metric_key_prefix="test") if test is not None else {}
     more = dict(after(trainer)) if after is not None else {}
-    _save(trainer, job, tokenizer)
+    with full_disk_told(job.out):
+        _save(trainer, job, tokenizer)
     untrained = (entry["eval_loss"] for entry in history if "eval_loss" in entry)
     result: Result = {
         "task": job.task,
@@ -107,6 +105,16 @@ def fit(
         _write(job.out / METRICS, result)
         write_card(job, result)
     return result
+
+
+def _trained(trainer: Any, job: Job, over: Any | None) -> None:
+    """Train; where that is over, take its best weights."""
+    if over is None:
+        with full_disk_told(job.out):
+            trainer.train(resume_from_checkpoint=str(job.checkpoint) if job.checkpoint else None)
+    else:
+        trainer.state = over
+        trainer._load_from_checkpoint(str(_best(over, job)))
 
 
 def _over(trainer: Any, job: Job) -> Any | None:

@@ -16,7 +16,7 @@ from synthtutor.export.destination import replacing
 from synthtutor.training.arguments import CHECKPOINTS
 from synthtutor.training.data import read_examples
 from synthtutor.training.distributed import processes
-from synthtutor.training.settings import Settings, Task
+from synthtutor.training.settings import Settings, Task, foreign
 from synthtutor.training.splits import (
     Division,
     beside,
@@ -61,9 +61,10 @@ def prepare(
     """Read and divide the rows, and take the folder.
 
     With ``evaluation`` its rows are the validation side and all others are trained on. Raises
-    ConfigError for wrong data, for training rows that repeat evaluation rows (unless allowed), and
+    ConfigError for wrong data, for settings that are not the task's, for training rows that repeat evaluation rows (unless allowed), and
     for a folder that holds a training which is not to be, or cannot be, resumed.
     """
+    foreign(task, settings)
     division = _divided(task, data, settings, evaluation, allow_contamination)
     record = {
         "task": task,
@@ -135,11 +136,17 @@ def _resumed(out: Path, record: Mapping[str, Any]) -> Path | None:
         before = orjson.loads((out / RECORD).read_bytes())
     except OSError:
         raise ConfigError(f"{out}: there is no training to resume here") from None
-    for name, what in (("task", "task"), ("model", "model"), ("splits", "data")):
+    for name in ("task", "model"):
         if before[name] != record[name]:
             raise ConfigError(
-                f"{out}: cannot be resumed: it began with another {what} ({before[name]!r})"
+                f"{out}: cannot be resumed: it began with another {name} ({before[name]!r})"
             )
+    changed = [side for side, was in before["splits"].items() if record["splits"][side] != was]
+    if changed:
+        raise ConfigError(
+            f"{out}: cannot be resumed: it began with other data: the rows for "
+            f"{', '.join(changed)} are not those in {out / 'splits'}"
+        )
     for name, value in record["settings"].items():
         if name not in _MAY_CHANGE and before["settings"].get(name) != value:
             was = before["settings"].get(name)

@@ -63,6 +63,11 @@ def encode(row: Mapping[str, Any], tokenizer: Any) -> dict[str, list[int]]:
             text += tokenizer.eos_token
             spans[-1] = (spans[-1][0], len(text))
     else:
+        if tokenizer.chat_template is None:
+            raise ConfigError(
+                "the model's tokenizer has no chat template (a base model?): give "
+                "--set chat_template=chatml, or a file"
+            )
         messages = messages_of(row)
 
         def render(said: Sequence[Mapping[str, Any]], generation: bool) -> str:
@@ -97,7 +102,7 @@ def tutor_spans(
             if not (after.startswith(before) and whole.startswith(after)):
                 raise ConfigError(
                     "the chat template says earlier turns anew when later ones come, so that the "
-                    "tutor's part cannot be told: give --chat-template chatml"
+                    "tutor's part cannot be told: give --set chat_template=chatml"
                 )
             spans.append((len(before), len(after)))
     except (TemplateError, ValueError, TypeError) as error:

@@ -67,7 +67,18 @@ def adapted(adapter: Path, *, model: str | None = None) -> tuple[Any, Any]:
         first = str(error).strip().splitlines()[0]
         raise ConfigError(f"{checkpoint}: cannot be loaded: {first}: say --model") from error
     resize(base, tokenizer)  # before the adapter: it has rows for added tokens
+    if not labels:
+        _end_with(base, tokenizer.eos_token_id)
     return PeftModel.from_pretrained(base, str(adapter)), tokenizer
+
+
+def _end_with(model: Any, end: int | None) -> None:
+    """Let a reply also end with the tokenizer's end: a template given in training may have set it."""
+    said = model.generation_config.eos_token_id
+    known = said if isinstance(said, list) else [said]
+    if end is not None and end not in known:
+        model.generation_config.eos_token_id = [end, *(each for each in known if each is not None)]
+        model.config.eos_token_id = end
 
 
 def _labels(adapter: Path) -> list[str]:

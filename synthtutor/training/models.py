@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,23 +11,21 @@ from typing import Any
 from synthtutor.errors import ConfigError
 from synthtutor.training.devices import Device
 from synthtutor.training.settings import Settings
+from synthtutor.training.templates import CHATML, give_template
 
 __all__ = [
     "CHATML",
     "adapter_for",
     "causal_model",
     "classifier",
+    "let_trl_read_the_head",
     "loaded_tokenizer",
     "resize",
+    "save_new_rows_only",
     "seeded",
     "special_tokens",
 ]
 
-CHATML = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
 _PADS = ("<|endoftext|>", "<|finetune_right_pad_id|>", "<pad>", "<|pad|>", "[PAD]", "<unk>")
 
 
@@ -42,13 +41,13 @@ def loaded_tokenizer(checkpoint: str, settings: Settings) -> tuple[Any, list[str
         raise ConfigError(
             f"{checkpoint}: has no fast tokenizer, which is what marks the tutor's part"
         )
+    wanted = special_tokens(settings.special_tokens)
+    if settings.chat_template is not None:
+        wanted += give_template(tokenizer, settings.chat_template)
     if tokenizer.pad_token in (None, tokenizer.eos_token):
         vocabulary = tokenizer.get_vocab()
         pads = (pad for pad in _PADS if pad in vocabulary and pad != tokenizer.eos_token)
         tokenizer.pad_token = next(pads, tokenizer.eos_token)
-    if settings.chat_template is not None:
-        tokenizer.chat_template = _template(settings.chat_template)
-    wanted = special_tokens(settings.special_tokens)
     new = [token for token in wanted if token not in tokenizer.get_vocab()]
     if new:
         tokenizer.add_special_tokens(
@@ -131,6 +130,18 @@ def adapter_for(model: Any, settings: Settings, task: str, new_tokens: Sequence[
     )
 
 
+def save_new_rows_only(model: Any) -> None:
+    """The adapter holds the trained rows of new tokens; PEFT would add the whole embedding to it."""
+    model.save_pretrained = partial(model.save_pretrained, save_embedding_layers=False)
+
+
+def let_trl_read_the_head(model: Any) -> None:
+    """TRL 1.16 asks the wrapper around trained rows of a tied embedding for a bias it has not."""
+    head = model.get_base_model().get_output_embeddings()
+    if not hasattr(head, "bias"):
+        head.bias = None
+
+
 def _token_rows(model: Any, tokens: Sequence[int]) -> dict[str, list[int]]:
     inner, outer = model.get_input_embeddings(), model.get_output_embeddings()
     tied = outer is None or outer.weight is inner.weight
@@ -176,12 +187,3 @@ def _loaded(kind: Any, checkpoint: str, **how: Any) -> Any:
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ConfigError(f"model {checkpoint!r} cannot be loaded: {first}") from error
-
-
-def _template(source: str) -> str:
-    if source == "chatml":
-        return CHATML
-    path = Path(source)
-    if not path.is_file():
-        raise ConfigError(f"chat_template: {source}: there is no such file, and it is not 'chatml'")
-    return path.read_text(encoding="utf-8")

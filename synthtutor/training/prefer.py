@@ -13,7 +13,15 @@ from synthtutor.training.distributed import refusals_told
 from synthtutor.training.embedded import checkpoint_of
 from synthtutor.training.fitting import Result, callbacks_for, fit
 from synthtutor.training.job import Job
-from synthtutor.training.models import adapter_for, causal_model, loaded_tokenizer, resize, seeded
+from synthtutor.training.models import (
+    adapter_for,
+    causal_model,
+    let_trl_read_the_head,
+    loaded_tokenizer,
+    resize,
+    save_new_rows_only,
+    seeded,
+)
 from synthtutor.training.quiet import quiet
 
 __all__ = ["prefer_trainer", "train_prefer"]
@@ -27,7 +35,7 @@ def train_prefer(job: Job) -> Result:
     """
     with quiet(), refusals_told(job.settings):
         trainer, tokenizer, test = prefer_trainer(job)
-        notes = {"rows_left_out": _left_out(trainer, job)}
+        notes = {"rows_left_out": _left_out(trainer, job), "rows_cut": _cut(trainer)}
         return fit(trainer, job, tokenizer, test=test, notes=notes, after=_margins)
 
 
@@ -60,6 +68,9 @@ def prefer_trainer(job: Job) -> tuple[Any, Any, Any]:
         ),
         callbacks=callbacks_for(job),
     )
+    if new and settings.lora_rank:
+        save_new_rows_only(trainer.model)
+        let_trl_read_the_head(trainer.model)
     return trainer, tokenizer, sides["test"]
 
 
@@ -77,6 +88,20 @@ def _left_out(trainer: Any, job: Job) -> dict[str, int]:
                 f"{job.settings.max_length}: give a greater --max-length"
             )
     return {name: len(getattr(job.division, name)) - len(rows) for name, rows in there.items()}
+
+
+def _cut(trainer: Any) -> dict[str, int]:
+    """How many pairs TRL cuts, since the prompt with one of the replies is longer, by side."""
+    sides = {"train": trainer.train_dataset, "validation": trainer.eval_dataset}
+    return {
+        name: sum(
+            len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
+            > trainer.args.max_length
+            for row in rows
+        )
+        for name, rows in sides.items()
+        if rows is not None
+    }
 
 
 def _pairs(examples: Sequence[Example]) -> Any:

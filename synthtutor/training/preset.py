@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from synthtutor.errors import ConfigError
+from synthtutor.sources import existing
 from synthtutor.training.settings import Settings, Task, settings_of
 
 __all__ = ["Preset", "load_preset", "preset_names"]
@@ -25,7 +27,7 @@ class Preset(BaseModel):
 
     name: str
     task: Task
-    model: str | None
+    model: str | None = None
     source: str
     follows: str | None = None
     assumed: tuple[str, ...] = ()
@@ -47,10 +49,33 @@ def preset_names() -> list[str]:
 
 
 def load_preset(name: str) -> Preset:
-    """The preset of that name, its settings checked. Raises ConfigError where there is none."""
-    if name not in preset_names():
-        raise ConfigError(f"no preset {name!r}; there are {', '.join(preset_names())}")
-    text = (files("synthtutor.training") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    preset = Preset.model_validate({"name": name, **yaml.safe_load(text)})
+    """The preset of that name, or a YAML file of the same form, its settings checked.
+
+    Raises ConfigError where there is none, and for a file that is not of that form.
+    """
+    if name in preset_names():
+        place: Any = files("synthtutor.training") / "presets" / f"{name}.yaml"
+    elif name.endswith((".yaml", ".yml")):
+        place = Path(name)
+        existing(place)
+    else:
+        known = ", ".join(preset_names())
+        raise ConfigError(f"no preset {name!r}; there are {known}; or give a .yaml file")
+    preset = _read(name, place.read_text(encoding="utf-8"))
     preset.resolved({})
     return preset
+
+
+def _read(name: str, text: str) -> Preset:
+    try:
+        given = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"preset {name}: is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(given, dict):
+        raise ConfigError(f"preset {name}: write task, source and settings")
+    try:
+        return Preset.model_validate({**given, "name": name})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"preset {name}: {where}: {first['msg']}") from None

@@ -10,9 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from synthtutor.errors import ConfigError
 
-__all__ = ["Settings", "Task", "settings_of"]
+__all__ = ["Settings", "Task", "foreign", "settings_of"]
 
 Task = Literal["sft", "classify", "prefer"]
+_CONCERNS: Mapping[str, tuple[Task, ...]] = {
+    "packing": ("sft",),
+    "chat_template": ("sft", "prefer"),
+    "beta": ("prefer",),
+    "labels": ("classify",),
+}
 
 
 class Settings(BaseModel):
@@ -20,8 +26,8 @@ class Settings(BaseModel):
 
     ``warmup`` counts steps from 1 on and is a share of all steps below 1. ``eval_every`` and
     ``save_every`` count optimizer steps; without them both happen once an epoch. ``lora_rank`` 0
-    trains all weights. ``packing`` and ``special_tokens`` concern ``sft``, ``beta`` concerns
-    ``prefer``, ``labels`` concerns ``classify``.
+    trains all weights. ``packing`` concerns ``sft``, ``chat_template`` ``sft`` and ``prefer``,
+    ``beta`` ``prefer``, ``labels`` ``classify``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -89,3 +95,11 @@ def settings_of(given: Mapping[str, Any], *, source: str) -> Settings:
             raise ConfigError(f"{source}: no setting {field!r}; there are {known}") from None
         said = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"{source}: {field}: {said}" if field else f"{source}: {said}") from None
+
+
+def foreign(task: Task, settings: Settings) -> None:
+    """Raise ConfigError for a setting that says something which the task would not heed."""
+    for name, tasks in _CONCERNS.items():
+        usual = Settings.model_fields[name].default
+        if task not in tasks and getattr(settings, name) != usual:
+            raise ConfigError(f"{name}: is for train {' and '.join(tasks)}, not for {task}")

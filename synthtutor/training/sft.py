@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from synthtutor.errors import ConfigError
@@ -13,7 +12,15 @@ from synthtutor.training.embedded import checkpoint_of
 from synthtutor.training.fitting import Result, callbacks_for, fit
 from synthtutor.training.job import Job
 from synthtutor.training.masking import Shortened, encode_all
-from synthtutor.training.models import adapter_for, causal_model, loaded_tokenizer, resize, seeded
+from synthtutor.training.models import (
+    adapter_for,
+    causal_model,
+    let_trl_read_the_head,
+    loaded_tokenizer,
+    resize,
+    save_new_rows_only,
+    seeded,
+)
 from synthtutor.training.quiet import quiet
 
 __all__ = ["sft_trainer", "train_sft"]
@@ -76,18 +83,6 @@ def sft_trainer(job: Job) -> tuple[Any, Any, Any, dict[str, Shortened]]:
         callbacks=callbacks_for(job),
     )
     if new and settings.lora_rank:
-        _save_trained_rows_only(trainer.model)
-        _let_trl_read_the_head(trainer.model)
+        save_new_rows_only(trainer.model)
+        let_trl_read_the_head(trainer.model)
     return trainer, tokenizer, sides["test"], shortened
-
-
-def _save_trained_rows_only(model: Any) -> None:
-    """The adapter holds the rows of the new tokens; PEFT would add the whole embedding to it."""
-    model.save_pretrained = partial(model.save_pretrained, save_embedding_layers=False)
-
-
-def _let_trl_read_the_head(model: Any) -> None:
-    """TRL 1.16 asks the wrapper around trained rows of a tied embedding for a bias it has not."""
-    head = model.get_base_model().get_output_embeddings()
-    if not hasattr(head, "bias"):
-        head.bias = None

@@ -39,6 +39,8 @@ STRATA = (
     *("k12.academic_context.grade_level", "subject"),
 )
 
+_UNTOLD = ("lineage", "verdicts", "outcome", "reasons", "critical", "critical_needed")
+
 
 @dataclass(frozen=True, slots=True)
 class Division:
@@ -131,14 +133,22 @@ def repeated(examples: Sequence[Example], evaluation: Sequence[Example]) -> list
 
 
 def write_division(division: Division, folder: Path) -> None:
-    """Write ``splits.json`` and the rows of each side under ``splits/``."""
+    """Write ``splits.json`` and the rows of each side under ``splits/``.
+
+    With each row stands what is known of its sample (grade, subject, answer, …), for `evaluate`.
+    """
     (folder / "splits").mkdir(parents=True, exist_ok=True)
     for name in SIDES:
         rows: Sequence[Example] = getattr(division, name)
-        lines = (orjson.dumps(example.row, option=orjson.OPT_APPEND_NEWLINE) for example in rows)
+        lines = (orjson.dumps(_told(e), option=orjson.OPT_APPEND_NEWLINE) for e in rows)
         write_lines(lines, folder / "splits" / f"{name}.jsonl")
     with replacing(folder / "splits.json") as path:
         path.write_bytes(orjson.dumps(division.record, option=orjson.OPT_INDENT_2))
+
+
+def _told(example: Example) -> dict[str, Any]:
+    known = {name: value for name, value in example.metadata.items() if name not in _UNTOLD}
+    return {**example.row, **({"metadata": known} if known else {})}
 
 
 def _described(sides: Mapping[str, Sequence[Example]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -105,6 +106,19 @@ def test_the_page_is_whole_escaped_and_has_no_script(say: Say, tmp_path: Path) -
     assert "https://" not in page
 
 
+def test_no_judge_is_paid_before_a_library_is_found_missing(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rouge_score.rouge_scorer", None)
+    path = write(tmp_path / "r.jsonl", [replied(1, "L5", reference="L6")])
+    with serving(OpenAIServer(judge_reading_levels())) as server:
+        words = ("evaluate", path, "--judge", MODEL, "--base-url", server.base_url, "-o", "o")
+        code, _, err = say(*words)
+        assert (code, server.calls) == (2, 0)
+        assert 'pip install "synthtutor[evaluation]"' in err
+        assert say(*words, "--no-text", *FEW)[0] == 0
+
+
 def test_a_judge_that_wrote_replies_is_named(say: Say, tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", [replied(n, "L5", model=MODEL) for n in range(5)])
     with serving(OpenAIServer(judge_reading_levels())) as server:
@@ -144,7 +158,7 @@ def test_a_model_is_asked_first_where_there_is_no_file(say: Say, tmp_path: Path)
     found = found_in(tmp_path / "o")
     assert found["models"] == {MODEL: 5}
     assert found["latency"]["count"] == 5
-    assert found["checks"]["leaks_answer"] == {"value": 0.0, "low": 0.0, "high": 0.0, "n": 5}
+    assert found["checks"]["leaks_answer"] == {"value": 0.0, "low": 0.0, "high": 0.5218, "n": 5}
     assert found["text"]["references"] == 5
     assert found["judge"] is None
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from synthtutor.errors import RubricError
 from synthtutor.evaluation.scales import answer_form, graded_packs, levels_of, load_graded
+from synthtutor.evaluation.scores import share
 from synthtutor.packs import builtin_packs
 from synthtutor.structured import shape_of
 
@@ -98,3 +99,13 @@ def test_what_is_no_level_of_the_scale_is_no_answer(tmp_path: Path) -> None:
     ]:
         assert levels_of(scales, {"warmth": said}) == {"warmth": level}
     assert levels_of(scales, {}) == {"warmth": None}
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_what_all_students_agree_in_is_not_certain_all_the_same(holds: bool) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    found = share([(f"s{n % 12}", holds) for n in range(24)], resamples=50, seed=0)
+    exact = stats.binomtest(12 * holds, 12).proportion_ci(0.95, method="exact")
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-4)
+    few = share([("a", holds), ("b", holds)], resamples=50, seed=0)
+    assert (few.low, few.high) == (None, None)

@@ -78,6 +78,31 @@ def test_rows_of_one_label_are_told(tiny: Path, tmp_path: Path) -> None:
         train(job("classify", tiny, tmp_path))
 
 
+def test_a_label_that_no_training_row_has_is_told(tiny: Path, tmp_path: Path) -> None:
+    rows = [grade(n) for n in range(12)]
+    rows[11]["label"] = 7
+    write_rows(tmp_path / "classify.jsonl", rows[:10])
+    held = write_rows(tmp_path / "held.jsonl", rows[10:])
+    with pytest.raises(ConfigError, match="no training row has '7', but held-out rows do"):
+        train(job("classify", tiny, tmp_path, evaluation=held, max_steps=1))
+
+
+def test_answers_that_are_cut_are_counted_and_new_tokens_alone_are_saved(
+    tiny: Path, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {
+        "split": (1, 0, 0),
+        "max_steps": 1,
+        "max_length": 8,
+        "special_tokens": "tagged",
+    }
+    rows = [grade(n) for n in range(10)]
+    rows[0]["input"] += " It goes on and on." * 9
+    write_rows(tmp_path / "classify.jsonl", rows)
+    assert train(job("classify", tiny, tmp_path, **given))["rows_cut"]["train"] == 1
+    assert (tmp_path / "out" / "adapter_model.safetensors").stat().st_size < 100_000
+
+
 def test_sides_that_the_export_grading_made_are_taken_as_they_are(
     tiny: Path, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from synthtutor.cli.app import run
 from synthtutor.errors import ConfigError
 from synthtutor.training.masking import IGNORED, encode
 from synthtutor.training.merge import adapted, merge
@@ -90,6 +91,38 @@ def test_new_tokens_are_learned_saved_and_reloaded(tiny: Path, tmp_path: Path) -
     assert same.convert_tokens_to_ids("<HINT>") == rows[0] == len(same) - 2
     # Two rows, not the whole embedding of 600 and more.
     assert (tmp_path / "saved" / "adapter_model.safetensors").stat().st_size < 60_000
+
+
+def test_rows_that_were_cut_are_told(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", [conversation(n) for n in range(10)])
+    words = ["--model", tiny, "--out", tmp_path / "out", "--split", "1,0,0", "--max-steps", "1"]
+    small = ["--max-length", "70", "--batch-size", "1", "--accumulation", "1", "--set=device=cpu"]
+    assert run(["train", "sft", *map(str, [data, *words, *small])]) == 0
+    assert "10 of 10 rows are longer than max_length and were cut" in capsys.readouterr().out
+    assert "- train rows cut at max_length: 10" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_base_model_ends_with_the_turns_of_the_template_that_it_was_given(
+    tiny: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base = tmp_path / "base"
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.eos_token, tokenizer.chat_template = "<|endoftext|>", None
+    tokenizer.save_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    model.generation_config.eos_token_id = model.config.eos_token_id = tokenizer.eos_token_id
+    model.save_pretrained(base)
+    train(job("sft", base, tmp_path, chat_template="chatml", max_steps=1))
+    with quiet():
+        merge(tmp_path / "out", tmp_path / "merged")
+        merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert end in merged.generation_config.eos_token_id
+    assert AutoTokenizer.from_pretrained(tmp_path / "merged").eos_token_id == end
 
 
 def test_packing_trains_and_keeps_the_rows_apart(tiny: Path, tmp_path: Path) -> None:

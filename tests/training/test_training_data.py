@@ -41,6 +41,12 @@ def test_an_instruction_row_is_a_conversation(tmp_path: Path) -> None:
         ("sft", {"messages": [{"role": "tutor", "content": "x"}]}, "messages[0]: needs a role"),
         ("sft", {"messages": [{"role": "user", "content": "x"}]}, "no tutor's turn"),
         ("sft", {"messages": [{"role": "assistant", "content": "x"}]}, "the student speaks first"),
+        (
+            "sft",
+            {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": " "}]},
+            "messages[1].content: is empty",
+        ),
+        ("sft", {"conversations": [{"from": "x", "value": "y"}]}, "messages[0]: needs a role"),
         ("sft", {"instruction": "a", "input": "", "output": " "}, "output: is empty"),
         ("classify", {"input": " ", "label": 1}, "input: must be a text"),
         ("classify", {"input": "x"}, "label: must be"),
@@ -58,6 +64,14 @@ def test_a_wrong_row_is_told_with_file_line_and_field(
         read_examples(path, task)
     assert "rows.jsonl, line 2: " in str(raised.value)
     assert said in str(raised.value)
+
+
+def test_the_export_sharegpt_is_read_as_messages(tmp_path: Path) -> None:
+    names = {"user": "human", "assistant": "gpt", "system": "system"}
+    said = conversation(1)["messages"]
+    turns = [{"from": names[m["role"]], "value": m["content"]} for m in said]
+    path = write_rows(tmp_path / "rows.jsonl", [{"conversations": turns}])
+    assert read_examples(path, "sft")[0].row == {"messages": said}
 
 
 def test_a_turn_of_weight_0_alone_teaches_nothing(tmp_path: Path) -> None:

@@ -136,5 +136,41 @@ def test_a_row_whose_tutor_comes_too_late_is_left_out_and_counted(tokenizer: Any
     assert all(any(label != IGNORED for label in row["labels"]) for row in rows)
 
 
+@pytest.fixture
+def base(tiny: Path, tmp_path: Path) -> Path:
+    """The tokenizer of a base model: documents end, turns do not, and there is no template."""
+    from transformers import AutoTokenizer
+
+    folder = tmp_path / "base"
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.eos_token, tokenizer.chat_template = "<|endoftext|>", None
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_of_a_model_without_a_template_it_is_said_how_to_give_one(base: Path) -> None:
+    bare = loaded_tokenizer(str(base), Settings())[0]
+    with pytest.raises(ConfigError, match=r"has no chat template.*--set chat_template=chatml"):
+        encode(conversation(1), bare)
+
+
+def test_a_template_that_is_given_brings_the_token_that_ends_a_turn(
+    base: Path, tmp_path: Path
+) -> None:
+    given, new = loaded_tokenizer(str(base), Settings(chat_template="chatml"))
+    assert (given.eos_token, given.pad_token, new) == ("<|im_end|>", "<|endoftext|>", [])
+    row = encode(conversation(1), given)
+    last = max(at for at, label in enumerate(row["labels"]) if label != IGNORED)
+    assert row["labels"][last] == given.eos_token_id
+    file = tmp_path / "template.jinja"
+    file.write_text(CHATML)
+    assert (
+        loaded_tokenizer(str(base), Settings(chat_template=str(file)))[0].eos_token == "<|im_end|>"
+    )
+    file.write_text("{% for m in messages %}{{ m['content'] }}\n{% endfor %}")
+    with pytest.raises(ConfigError, match="no special token ends the tutor's turn"):
+        loaded_tokenizer(str(base), Settings(chat_template=str(file)))
+
+
 def test_the_template_that_is_trained_with_is_the_one_that_is_used(tokenizer: Any) -> None:
     assert tokenizer.chat_template == CHATML

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from synthtutor.errors import ConfigError
 from synthtutor.training.preset import load_preset, preset_names
-from synthtutor.training.settings import Settings, settings_of
+from synthtutor.training.settings import Settings, Task, foreign, settings_of
 
 # As the projects' documents state them.
 STATED: dict[str, dict[str, Any]] = {
@@ -87,6 +88,33 @@ def test_an_option_overrides_a_preset() -> None:
 def test_a_preset_that_there_is_not_is_told() -> None:
     with pytest.raises(ConfigError, match="no preset 'tara'; there are cpu-smoke"):
         load_preset("tara")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: there is no such file"):
+        load_preset("mine.yaml")
+
+
+def test_a_file_of_ones_own_is_a_preset(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("task: sft\nsource: us\nsettings: {lora_rank: 2}\n")
+    preset = load_preset(str(file))
+    assert (preset.task, preset.model, preset.resolved({}).lora_rank) == ("sft", None, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- 1", "write task, source and settings"),
+        ("task: [", "is no YAML"),
+        ("task: tune\nsource: x\nsettings: {}", "task: "),
+        ("task: sft\nsource: x\nsettings: {lora: 1}", "no setting 'lora'"),
+    ],
+)
+def test_a_file_that_is_no_preset_is_told(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load_preset(str(file))
+    assert "mine.yaml" in str(raised.value)
+    assert said in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +135,23 @@ def test_wrong_settings_are_told_by_name(given: dict[str, Any], said: str) -> No
         settings_of(given, source="here")
     assert str(raised.value).startswith("here: ")
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "said"),
+    [
+        ("classify", {"packing": True}, "packing: is for train sft, not for classify"),
+        ("classify", {"chat_template": "chatml"}, "chat_template: is for train sft and prefer"),
+        ("sft", {"beta": 0.2}, "beta: is for train prefer"),
+        ("prefer", {"labels": 2}, "labels: is for train classify"),
+    ],
+)
+def test_what_a_task_would_not_heed_is_refused(
+    task: Task, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        foreign(task, Settings.model_validate(given))
+    foreign(task, Settings())
 
 
 def test_the_defaults_fit_together() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import orjson
 import pytest
 
 from synthtutor.errors import ConfigError
+from synthtutor.training.disk import full_disk_told
 from synthtutor.training.job import last_checkpoint
 from tests.training.jobs import SMALL, job, losses, train
 from tests.training.rows import conversation, write_rows
@@ -119,6 +121,15 @@ def test_a_training_that_is_over_is_resumed_for_nothing(
     assert (tmp_path / "out" / "adapter_model.safetensors").read_bytes() == weights
 
 
+def test_a_disk_that_runs_full_is_told_and_no_other_failure_is(tmp_path: Path) -> None:
+    for error in (OSError(errno.ENOSPC, "No space left"), RuntimeError("unexpected pos 76352")):
+        told = pytest.raises(ConfigError, match=r"the disk is full.*--resume")
+        with told, full_disk_told(tmp_path, least=2**80):  # no disk has as much
+            raise error
+    with pytest.raises(RuntimeError, match="shapes differ"), full_disk_told(tmp_path, least=0):
+        raise RuntimeError("shapes differ")
+
+
 def test_another_number_of_processes_is_not_resumed_with(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +155,9 @@ def test_other_settings_or_data_are_not_resumed_with(tiny: Path, tmp_path: Path)
         job("sft", tiny, tmp_path, max_steps=2, learning_rate=0.5, resume=True)
     rows = (tmp_path / "sft.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "sft.jsonl").write_bytes(b"".join(rows[1:]))
-    with pytest.raises(ConfigError, match="it began with another data"):
+    with pytest.raises(
+        ConfigError, match=r"it began with other data: the rows for .* are not those in"
+    ):
         job("sft", tiny, tmp_path, max_steps=2, resume=True)
     with pytest.raises(ConfigError, match="there is no training to resume here"):
         job("sft", tiny, tmp_path, out="other", resume=True)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthtutor.errors import ConfigError
-from synthtutor.training.data import Example, value_at
+from synthtutor.evaluation.conversations import Conversation, conversations
+from synthtutor.training.data import Example, read_examples, value_at
 from synthtutor.training.settings import Settings
 from synthtutor.training.splits import SIDES, Division, divide, repeated, write_division
 from tests.training.rows import conversation, grade
@@ -117,6 +118,18 @@ def test_short_rows_that_say_the_same_are_found_and_system_messages_are_not_comp
     ]
 
 
+def test_what_is_known_of_a_sample_stands_with_its_row_for_the_evaluation(tmp_path: Path) -> None:
+    known = {"grade": 5, "answer": "42", "verdicts": [{"passed": True}], "lineage": {"cost_usd": 1}}
+    examples = [Example(conversation(n), "", {"problem_id": n, **known}) for n in range(30)]
+    write_division(divide(examples, Settings()), tmp_path)
+    (found, *_) = conversations(tmp_path / "splits" / "test.jsonl")
+    assert isinstance(found, Conversation)
+    assert (found.grade, found.answer) == (5, "42")
+    assert b"verdicts" not in (tmp_path / "splits" / "test.jsonl").read_bytes()
+    again = read_examples(tmp_path / "splits" / "test.jsonl", "sft")
+    assert set(again[0].row) == {"messages"}  # and is not trained on
+
+
 def test_what_was_divided_is_written_down(tmp_path: Path) -> None:
     rows = examples([{"problem_id": n} for n in range(20)])
     division = divide(rows, Settings())
@@ -125,4 +138,6 @@ def test_what_was_divided_is_written_down(tmp_path: Path) -> None:
     assert record["rows"] == {"train": 16, "validation": 2, "test": 2}
     assert record["groups"] == ["problem_id", "prompt"]
     written = (tmp_path / "splits" / "test.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in written] == [e.row for e in division.test]
+    assert [json.loads(line) for line in written] == [
+        {**e.row, "metadata": e.metadata} for e in division.test
+    ]
