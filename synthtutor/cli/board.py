@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -34,6 +35,7 @@ __all__ = [
     "in_batches",
     "published",
     "publishing",
+    "recent",
     "snapshot",
     "spent",
 ]
@@ -41,6 +43,7 @@ __all__ = [
 FILE = "progress.json"
 _EVERY_S = 1.0
 _LONGEST_COUNTED = 128 << 20  # bytes; a file of that size is read through in seconds
+_WARNINGS = 3
 _STALE_S = 15.0  # a machine may be so busy that a run says nothing for a while
 
 
@@ -88,6 +91,7 @@ def snapshot(
         "in_batches": sum(len(batch.items) for batch in live.batches),
         "latest": progress.latest,
         "warning": live.incidents.warnings[-1] if live.incidents.warnings else "",
+        "warnings": recent(live.incidents.warnings),
     }
 
 
@@ -136,25 +140,34 @@ def board(now: dict[str, Any]) -> RenderableType:
     """The table of one moment. What is None is not known, and left out."""
     total = now["total"]
     table = Table.grid(padding=(0, 2))
-    rows = f"{now['rows']:,}" + (f" / {total:,}" if total else "")
-    kept = f"{now['kept']:,} kept"
+    rows = f"{now['rows']:,}" + (f" / {total:,} ({now['rows'] / total:.0%})" if total else "")
+    kept = f"{now['kept']:,}"
     if now["rows"]:
         kept += f" ({now['kept'] / now['rows']:.0%})"
     tokens = now["input_tokens"] + now["output_tokens"]
     left = f"about {duration(now['eta_s'])} left" if now["eta_s"] else ""
-    table.add_row("rows", rows, kept, _counted(now, "rejected", "undetermined", "failed"))
-    flying = "" if now["in_flight"] is None else f"{now['in_flight']:,} in flight{in_batches(now)}"
-    table.add_row("calls", f"{now['calls']:,}", flying, _counted(now, "replayed"))
+    flying = (
+        [] if now["in_flight"] is None else [f"{now['in_flight']:,} in flight{in_batches(now)}"]
+    )
+    table.add_row("rows", rows, left)
+    table.add_row("kept", kept, _told(now, "rejected", "undetermined", "failed"))
+    table.add_row("calls", f"{now['calls']:,}", ", ".join([*flying, *_named(now, "replayed")]))
     table.add_row("spent", spent(now), f"{tokens:,} tokens")
-    table.add_row("time", duration(now["seconds"]), left, _counted(now, "rate_limited"))
+    table.add_row("time", duration(now["seconds"]), _told(now, "retries", "rate_limited"))
     bar = Table.grid()  # a bar alone does not end its line
     bar.add_row(ProgressBar(total=total, completed=now["rows"], width=60, pulse=not total))
     lines: list[RenderableType] = [bar, table]
     if now["latest"]:
         lines.append(_one_line(f"latest kept: {now['latest']}", "dim"))
-    if now["warning"]:
-        lines.append(_one_line(f"warning: {now['warning']}", "yellow"))
+    lines += [_one_line(f"warning: {each}", "yellow") for each in now.get("warnings", ())]
     return Group(*lines)
+
+
+def recent(warnings: Sequence[str]) -> list[str]:
+    """The last three that differ, the newest last, each with how often it was among the last twenty."""
+    times = Counter(warnings)
+    newest = [*dict.fromkeys(reversed(warnings))][:_WARNINGS]
+    return [each if times[each] == 1 else f"{each} ({times[each]} times)" for each in newest[::-1]]
 
 
 def spent(now: dict[str, Any]) -> str:
@@ -218,8 +231,15 @@ def published(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _counted(now: dict[str, Any], *names: str) -> str:
-    return ", ".join(f"{now[name]:,} {name.replace('_', ' ')}" for name in names if now[name])
+def _told(now: dict[str, Any], *names: str) -> str:
+    return ", ".join(_named(now, *names))
+
+
+def _named(now: dict[str, Any], *names: str) -> list[str]:
+    words = {"replayed": "from the journal", "rate_limited": "rate limited (429)"}
+    if now["retries"] == 1:
+        words["retries"] = "retry"
+    return [f"{now[name]:,} {words.get(name, name)}" for name in names if now[name]]
 
 
 def _one_line(text: str, style: str) -> Text:

@@ -81,10 +81,10 @@ class Display:
         failed = f" · {now['failed']} failed" if now["failed"] else ""
         flying = ""
         if now["in_flight"] is not None:
-            flying = f" · {now['in_flight']:,} calls in flight{in_batches(now)}"
+            flying = f" · {_calls(now['in_flight'])} in flight{in_batches(now)}"
         self.console.print(
             f"{duration(now['seconds'])} · {now['rows']:,}{of} rows · {now['kept']:,} kept{failed}"
-            f"{flying} · {now['calls']:,} calls · "
+            f"{flying} · {_calls(now['calls'])} answered · "
             f"{now['input_tokens'] + now['output_tokens']:,} tokens · {spent(now)}{eta}",
             highlight=False,
             soft_wrap=True,
@@ -129,6 +129,10 @@ class Display:
 
     def failed(self, error: SynthtutorError) -> None:
         """Say what stopped the run; here the caller prints it, as for every command."""
+
+
+def _calls(number: int) -> str:
+    return f"{number:,} call{'s' * (number != 1)}"
 
 
 class TerminalDisplay(Display):

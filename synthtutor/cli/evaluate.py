@@ -122,10 +122,13 @@ def _evaluated(
     from synthtutor.evaluation.conversations import replies, sound
     from synthtutor.evaluation.evaluate import Extras, evaluate, extras_of
     from synthtutor.evaluation.goals import TARA, load_goals
+    from synthtutor.evaluation.text_measures import needs_text_measures
 
     wanted = load_goals(given["goals"] or TARA)
     classifier = _classified(given, path)
     rows = [] if classifier else sound(replies(path))
+    if given["text"] and any(row.reply and row.reference for row in rows):
+        needs_text_measures()  # before a judge is paid
     judged = None
     if given["judge"]:
         from synthtutor.cli.grading import judged as grading

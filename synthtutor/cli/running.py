@@ -202,7 +202,9 @@ def _mind_signals(live: Live, display: Display) -> None:
     def stop() -> None:
         if live.stop.reason is None:
             live.stop.request("interrupted")
-            display.note("stopping: letting paid calls land (Ctrl-C again to stop now)")
+            display.note(
+                "stopping: waiting for the calls already sent (Ctrl-C again stops at once)"
+            )
         else:
             live.stop.now()
 

@@ -101,4 +101,5 @@ def _journaled(reading: Reading) -> dict[str, Any]:
         **nothing,
         "latest": "",
         "warning": "",
+        "warnings": [],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ _FILES = {
     "samples.jsonl": "the kept samples with verdicts and lineage",
     "rejected.jsonl": "the others, with reasons",
     "statistics.json": "rates, coverage, lengths, account",
-    "journal.sqlite": "every paid reply: the truth that the rest is made from",
+    "journal.sqlite": "every paid reply; all other files can be made from it again",
 }
 
 
@@ -83,24 +84,43 @@ def print_account(console: Console, summary: Summary, folder: Path) -> None:
 
 def _sayer(console: Console) -> Say:
     def say(text: str = "", style: str | None = None) -> None:
-        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+        shown = _folded(text, console.width) if console.is_terminal else text
+        console.print(shown, style=style, highlight=False, markup=False, soft_wrap=True)
 
     return say
+
+
+def _folded(text: str, width: int) -> str:
+    """A line for a terminal of that width, broken between words and each part indented."""
+    indent = " " * (len(text) - len(text.lstrip()) + 4)
+    return textwrap.fill(
+        text,
+        width,
+        subsequent_indent=indent,
+        drop_whitespace=True,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def money(dollars: float, unpriced_calls: int = 0) -> str:
     """Dollars as people write them; calls without a known price are said, never counted as 0."""
     amount = f"${dollars:.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4f}"
-    return f"{amount} + {unpriced_calls:,} calls of unknown price" if unpriced_calls else amount
+    if not unpriced_calls:
+        return amount
+    unknown = f"{unpriced_calls:,} call{'s' * (unpriced_calls != 1)} of unknown price"
+    return f"{amount} + {unknown}" if dollars else unknown
 
 
 def _controls(say: Say, summary: Summary) -> None:
     controls = summary.controls
     if controls.planted:
-        line = f"  judge: caught {controls.caught} of {controls.planted} planted defects"
+        defects = f"{controls.planted} planted defect{'s' * (controls.planted != 1)}"
+        line = f"  judge: caught {controls.caught} of {defects}"
         if controls.unanswered:
             line += f" ({controls.unanswered} unanswered)"
-        line += f", would keep {controls.sound_kept} of {controls.planted} sound texts"
+        sound = f"{controls.planted} sound text{'s' * (controls.planted != 1)}"
+        line += f", would keep {controls.sound_kept} of {sound}"
         say(line)
 
 
@@ -125,7 +145,7 @@ def _evidence(say: Say, folder: Path) -> None:
 def _account(say: Say, summary: Summary) -> None:
     cached = f" ({summary.cached_tokens:,} cached)" if summary.cached_tokens else ""
     say(
-        f"  paid: {summary.calls:,} calls · {summary.input_tokens:,} input{cached} + "
+        f"  paid: {_calls(summary.calls)} · {summary.input_tokens:,} input{cached} + "
         f"{summary.output_tokens:,} output tokens · "
         f"{money(summary.cost_usd, summary.unpriced_calls)}"
     )
@@ -141,10 +161,14 @@ def _account(say: Say, summary: Summary) -> None:
         kind = "" if entry["kind"] == "sample" else f" ({entry['kind']})"
         say(
             f"    {entry['role']}{kind}, {entry['model']}, {entry['stage']}: "
-            f"{entry['calls']:,} calls, {entry['input_tokens']:,} + {entry['output_tokens']:,} tokens"
+            f"{_calls(entry['calls'])}, {entry['input_tokens']:,} + {entry['output_tokens']:,} tokens"
             f"{_remarks(entry)}"
         )
     _what_for(say, summary)
+
+
+def _calls(number: int) -> str:
+    return f"{number:,} call{'s' * (number != 1)}"
 
 
 def _what_for(say: Say, summary: Summary) -> None:
@@ -176,7 +200,7 @@ def _what_for(say: Say, summary: Summary) -> None:
     if summary.left is not None:
         rows = f"{summary.left.rows:,} row{'s' * (summary.left.rows != 1)}"
         if summary.left.usd is None:
-            say(f"  left: {rows}; what they will cost cannot be told from those finished")
+            say(f"  left: {rows}; what they will cost cannot be said yet")
         else:
             say(f"  left: {rows}, about {money(summary.left.usd)} at what a row has cost so far")
 
@@ -206,7 +230,7 @@ def _warnings(say: Say, summary: Summary) -> None:
     if summary.judge_is_writer:
         say("  note: the judge is the writer; give another one with --model judge=provider/model")
     for model, setting, calls in summary.left_out:
-        say(f"  note: {model} does not take {setting}: not sent in {calls:,} calls")
+        say(f"  note: {model} does not take {setting}: not sent in {_calls(calls)}")
     if summary.demonstration_models:
         say(
             f"  note: text by {', '.join(summary.demonstration_models)} only shows that the machinery "

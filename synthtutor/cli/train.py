@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
+_SHORTENED = {
+    "rows_cut": "are longer than max_length and were cut: what comes after it is not learned",
+    "rows_left_out": "were left out: nothing to learn comes within max_length",
+}
+
 train = typer.Typer(
     help="Train a tutor, a grader or by preference; merge and convert.", no_args_is_help=True
 )
@@ -297,4 +302,7 @@ def _tell(result: Mapping[str, Any], out: Path, json: bool) -> None:
         typer.echo(
             f"margin chosen − rejected {margin['before']:.3f} before, {margin['best']:.3f} now"
         )
+    for name, fate in _SHORTENED.items():
+        if n := sum(result.get(name, {}).values()):
+            typer.echo(f"{n:,} of {sum(result['rows'].values()):,} rows {fate}")
     typer.echo(f"{out}: {result['steps']:,} steps in {result['seconds']:,} s; README.md tells all")

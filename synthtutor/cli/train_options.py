@@ -25,7 +25,8 @@ Model = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the adapter and its records.")]
 PresetName = Annotated[
-    str | None, typer.Option("--preset", help="A documented recipe: see train presets.")
+    str | None,
+    typer.Option("--preset", help="A documented recipe (see train presets), or a .yaml file."),
 ]
 Evaluation = Annotated[
     Path | None, typer.Option(help="Rows to validate with; DATA is then trained on whole.")

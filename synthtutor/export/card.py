@@ -127,7 +127,7 @@ def limits(card: Card) -> list[str]:
     if card.unjudged:
         found.append(f"No rubric judged {card.unjudged:,} of the samples.")
     if not card.planted and "judge" in card.models:
-        found.append("No defects were planted: nothing is known of what the judge overlooks.")
+        found.append("No defects were planted: it is not known what the judge overlooks.")
     if not card.agreement:
         found.append("No agreement of the judge with people was measured for this run.")
     if not card.complete:
@@ -157,18 +157,25 @@ def _what(card: Card) -> list[str]:
     return [
         first,
         *_table(
-            ("outcome", "samples"), [(name, f"{card.outcomes[name]:,}") for name in card.outcomes]
+            ("outcome", "samples"),
+            [(name, f"{card.outcomes[name]:,}") for name in sorted(card.outcomes, key=_place)],
         ),
-        f"{made:,} samples were made in all.\n",
+        f"{made:,} sample{'s were' if made != 1 else ' was'} made in all.\n",
     ]
+
+
+def _place(outcome: str) -> tuple[int, str]:
+    order = ("kept", "rejected", "undetermined", "failed")
+    return (order.index(outcome) if outcome in order else len(order), outcome)
 
 
 def _how(card: Card) -> list[str]:
     mode = f", mode {_code(card.mode)}" if card.mode else ""
-    priced = f" and {card.unpriced_calls:,} calls of unknown price" if card.unpriced_calls else ""
+    unknown = f"{card.unpriced_calls:,} call{'s' * (card.unpriced_calls != 1)} of unknown price"
+    priced = f" and {unknown}" if card.unpriced_calls else ""
     total = (
         f"{card.calls:,} calls, {card.input_tokens:,} input and {card.output_tokens:,} output tokens: "
-        f"{_money(card.cost_usd)}{priced}, everything included that was asked and dropped.\n"
+        f"{_money(card.cost_usd)}{priced}, dropped samples and repeated calls included.\n"
     )
     return [
         "## How it was made\n",
@@ -196,11 +203,11 @@ def _quality(card: Card) -> list[str]:
         rows = [(_code(name), rights or "not known") for name, rights in card.rubrics.items()]
         lines += _table(("rubric", "its licence"), rows)
     else:
-        lines.append("By no rubric.\n")
+        lines.append("No rubric was used.\n")
     if card.planted:
         lines.append(
             f"The judge caught {card.caught} of {card.planted} planted defects, and would have kept "
-            f"{card.sound_kept} of {card.planted} of the same texts when they were sound.\n"
+            f"{card.sound_kept} of the same {card.planted} texts without the defect.\n"
         )
     if card.people:
         lines.append(f"People changed what the judge kept: {_plain(card.people)}.\n")
@@ -220,7 +227,7 @@ def _rights(card: Card) -> list[str]:
     return [
         "## Sources and licence\n",
         *_table(("source of the rows", "samples", "licence"), rows),
-        "What a vendor's terms allow with its models' output is not known to this card.",
+        "Vendors' terms of use also apply to what their models write: check them before you publish or train.",
     ]
 
 

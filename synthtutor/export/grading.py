@@ -55,8 +55,8 @@ def grading(
 
     ``train.jsonl``, ``validation.jsonl``, ``test.jsonl``, ``surplus/`` and ``splits.json``, which
     tells what came of shares, labels and groups. With the ``data`` extra the folder is also one
-    that ``datasets.load_from_disk`` opens. Raises ConfigError for a sample without a label, and
-    for shares that do not add up to 1.
+    that ``datasets.load_from_disk`` opens. Raises ConfigError for a sample without a label,
+    where all labels are the same and are to be balanced, and for shares that do not add up to 1.
     """
     with (
         replacing_folder(path, known_by=_KNOWN_BY) as folder,
@@ -64,6 +64,8 @@ def grading(
     ):
         spool = Path(spooled) / "rows"
         rows = _spooled(samples, spool)
+        if balanced:
+            _check_labels(rows)
         sides = split(
             range(len(rows)),
             groups=lambda at: rows[at].group,
@@ -112,6 +114,14 @@ def _row(sample: dict[str, Any]) -> tuple[_Row, bytes]:
     return _Row(label, str(found["group"]), blake2b(line, digest_size=8).digest()), line
 
 
+def _check_labels(rows: Sequence[_Row]) -> None:
+    if rows and len(labels := {row.label for row in rows}) == 1:
+        raise ConfigError(
+            f"all {len(rows)} kept samples have the label {labels.pop()}: a grader learns nothing from "
+            "one label; look in rejected.jsonl for why there is no other"
+        )
+
+
 def _balanced(side: Sequence[int], rows: Sequence[_Row]) -> set[int]:
     """As many rows of each label as there are of the rarest; which, is decided by their content."""
     by_label: dict[int, list[int]] = defaultdict(list)
@@ -150,6 +160,7 @@ def _told(
         told[name] = {
             "rows": len(chosen),
             "labels": dict(sorted(labels.items())),
+            "lacks": sorted({str(row.label) for row in rows} - labels.keys()),
             "surplus": len(side) - len(chosen),
             "groups": whole["groups"],
             "wanted_share": whole["wanted"],

@@ -112,7 +112,7 @@ def _one(token: Token) -> Markup:
     if token.type in ("fence", "code_block"):
         language = visible(token.info.strip())
         named = Markup('<span class="language">{}</span>').format(language) if language else ""
-        return Markup("<pre>{}<code>{}</code></pre>").format(named, text)
+        return Markup("<pre tabindex=0>{}<code>{}</code></pre>").format(named, text)
     if token.type == "image":
         said = " · ".join(filter(None, (text, str(token.attrs["src"]), _title(token))))
         return Markup('<span class="image">[image: {}]</span>').format(visible(said))

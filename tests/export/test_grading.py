@@ -109,3 +109,17 @@ def test_other_samples_and_other_shares_are_refused(
     with pytest.raises(ConfigError, match="add up to 1"):
         grading(BOTH, tmp_path / "set", shares=(0.5, 0.1, 0.1))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_set_of_one_label_is_refused_and_said_so(tmp_path: Path) -> None:
+    only = [sample(group, 1) for group in range(10)]
+    with pytest.raises(ConfigError, match="all 10 kept samples have the label 1"):
+        grading(only, tmp_path / "set")
+    assert grading(only, tmp_path / "other", balanced=False) == 10
+
+
+def test_a_side_that_lacks_a_label_is_told(tmp_path: Path) -> None:
+    few = [*(sample(group, 1) for group in range(9)), sample(9, 0)]
+    grading(few, tmp_path / "set")
+    told = orjson.loads((tmp_path / "set" / "splits.json").read_bytes())["sides"]
+    assert sum(side["lacks"] == ["0"] for side in told.values()) == 2

@@ -73,6 +73,7 @@ hf_dataset([{"id": "1", "messages": said, "metadata": {"a": 1}}], sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_looked_up_and_nothing_is_left_at_home(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

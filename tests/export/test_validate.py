@@ -111,6 +111,7 @@ def test_an_unknown_format_lists_the_known(tmp_path: Path) -> None:
         validate(tmp_path, format="sharegpt")  # type: ignore[arg-type]  # what a command line may pass
 
 
+@pytest.mark.slow
 def test_a_file_over_512_mib_is_refused_without_reading_it_into_memory(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     with path.open("wb") as file:  # sparse: it takes no room on the disk

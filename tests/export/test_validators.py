@@ -85,6 +85,7 @@ def test_ours_warns_of_what_only_some_trainers_take(
     assert _ONLY_WARNED & report.rules.keys()
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

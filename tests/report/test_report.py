@@ -147,13 +147,20 @@ def test_words_are_measured_by_grade_in_kept_samples(facts: Facts) -> None:
     assert found["5"][3] == "7.0", "the median"
 
 
+def test_texts_without_a_reading_grade_leave_no_empty_figure(tmp_path: Path) -> None:
+    made(tmp_path, answer=script(lambda _: "1"))
+    texts = next(s for s in sections(gather(tmp_path)) if s.id == "texts")
+    assert [found.title for found in texts.figures] == ["Words per turn"]
+    assert all(found.table.rows for found in texts.figures)
+
+
 def test_costs_and_tokens_are_those_of_each_stage(facts: Facts) -> None:
     title = "US dollars by stage and model"
     found = {row[0]: list(row[2:]) for row in figure(facts, title).table.rows}
     assert set(found) == {"writer: text", "judge: judge", "judge (control): judge"}
     assert found["writer: text"] == ["12", "1,200", "0", "120", f"${12 * CALL_USD:.4f}"]
     assert found["judge (control): judge"][0] == "4"
-    outcomes = by_first(figure(facts, "What it went into"))
+    outcomes = by_first(figure(facts, "Cost by outcome"))
     assert {name: row[0] for name, row in outcomes.items()} == {
         "kept": "18",
         "rejected": "6",
@@ -174,7 +181,7 @@ def test_every_call_is_in_the_timeline(facts: Facts) -> None:
 def test_openers_and_duplicates_are_those_of_the_statistics(folder: Path, facts: Facts) -> None:
     written = orjson.loads((folder / "statistics.json").read_bytes())
     assert facts.statistics["assistant"] == written["assistant"]
-    top = by_first(figure(facts, "How turns begin"))
+    top = by_first(figure(facts, "How replies begin"))
     assert sum(int(row[0]) for row in top.values()) == KEPT
 
 
@@ -201,7 +208,7 @@ def test_the_estimate_stands_beside_the_bill(tmp_path: Path) -> None:
     journal.close()
     found = figure(gather(tmp_path), "Estimated and billed")
     assert by_first(found)["billed"] == ["$0.0014"]
-    assert "100% of what was expected, inside" in found.note
+    assert "100% of the expected cost, inside" in found.note
 
 
 # ── samples to read ──────────────────────────────────────────────────────────────────────────

@@ -115,6 +115,17 @@ def test_it_is_read_by_keyboard(report: Path) -> None:
         assert visit.page.locator(".scroll:not([tabindex])").count() == 0
 
 
+def test_it_is_printed_dark_on_white_with_all_samples(report: Path) -> None:
+    with browser_page(dark=True) as visit:
+        visit.page.goto(report.as_uri())
+        visit.page.emulate_media(media="print", color_scheme="dark")
+        body = "getComputedStyle(document.body)"
+        assert visit.page.evaluate(f"{body}.backgroundColor") == "rgb(255, 255, 255)"
+        assert visit.page.evaluate(f"{body}.color") == "rgb(27, 29, 33)"
+        last = visit.page.locator("details.pair .said").last
+        assert last.is_visible(), "what is folded on the screen is unfolded on paper"
+
+
 def test_it_is_the_same_without_scripts(report: Path) -> None:
     with browser_page(javascript=False) as visit:
         visit.page.goto(report.as_uri())

@@ -205,7 +205,7 @@ def test_samples_that_come_while_one_looks_are_told(tmp_path: Path) -> None:
     with looking(place) as (visit, _):
         visit.page.wait_for_selector("#lines li")
         journal(place, [sample(0), sample(1), sample(2)])
-        visit.page.get_by_text("2 more samples: show them").click(timeout=60_000)
+        visit.page.get_by_text("2 new samples: show").click(timeout=60_000)
         visit.page.locator("#lines a").nth(2).wait_for()
 
 

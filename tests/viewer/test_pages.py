@@ -27,7 +27,7 @@ def test_the_list_shows_filters_and_finds(tmp_path: Path) -> None:
         assert len(viewer.rows("/run/0?outcome=kept&subject=algebra")) == 8
         assert viewer.rows("/run/0?q=%22Reply+77%3A%22") == [name_of(77)]
         assert viewer.rows("/run/0?q=nowhere") == []
-        assert "Nothing was found" in viewer.text("/run/0?q=nowhere")
+        assert "No sample matches" in viewer.text("/run/0?q=nowhere")
 
 
 def test_following_the_pages_shows_every_sample_once(tmp_path: Path) -> None:
@@ -58,7 +58,8 @@ def test_a_sample_shows_its_verdicts_calls_money_and_mathematics(tmp_path: Path)
         text = viewer.text(f"/run/0/sample/{name_of(1)}")
     assert "<mfrac>" in text
     assert "It names the mix-up." in text
-    assert "✕ failed" in text
+    assert "✕ fault found" in text, "a fault that is found is not a criterion that passed"
+    assert '<pre class="raw">' not in text, "what scrolls is reached by keyboard"
     assert "PROMPT half a rep" in text
     assert "&#34;says&#34;: &#34;Compare.&#34;" in text
     assert "ended: length" in text
@@ -256,7 +257,7 @@ def test_markdown_is_shown_as_it_is_meant_and_as_it_is_written(tmp_path: Path) -
     assert (
         '<div class="text written">**Compare** the parts:\n\n- $\\frac{1}{2}$\n- 0.5</div>' in text
     )
-    assert "**Compare** the parts: - <math" in listed
+    assert "Compare the parts: - <math" in listed, "a line of a list has no signs of emphasis"
 
 
 def test_a_sample_without_messages_cannot_be_accepted(tmp_path: Path) -> None:
@@ -331,11 +332,27 @@ def test_two_runs_stand_side_by_side_row_by_row(tmp_path: Path) -> None:
         both = viewer.text(f"/compare/{name_of(31)}?a=0&b=1")
         alone = viewer.client.get(f"/compare/{name_of(1)}?a=0&b=1")
     assert home.count("60 samples") == 2
-    assert "Of the 30 rows that both have" in text
+    assert "30 rows in both runs" in text
     assert text.count('href="/compare/') == 30
     assert differ.count('href="/compare/') == 20
     assert both.count("Reply 31: compare") == 2
     assert alone.status_code == 404
+
+
+def test_the_front_page_tells_samples_from_planted_defects(tmp_path: Path) -> None:
+    a = run_of(tmp_path / "a", 3)
+    journal(a, [sample(n) for n in range(50, 52)], kind="control")
+    with served(a, run_of(tmp_path / "b", 1)) as viewer:
+        text = viewer.text("/")
+    assert "3 samples · 2 planted defects" in text
+    assert "1 sample</span>" in text
+
+
+def test_a_sample_leads_only_to_runs_that_have_it(tmp_path: Path) -> None:
+    a, b = run_of(tmp_path / "a", 3), journal(tmp_path / "b", [sample(1)])
+    with served(a, b) as viewer:
+        assert f"/compare/{name_of(1)}" in viewer.text(f"/run/0/sample/{name_of(1)}")
+        assert f"/compare/{name_of(2)}" not in viewer.text(f"/run/0/sample/{name_of(2)}")
 
 
 def test_runs_without_a_row_in_common_say_so(tmp_path: Path) -> None:
