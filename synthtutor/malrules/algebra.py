@@ -75,7 +75,7 @@ LINEAR = Kind("equation in two steps", "{} + {}x = {}", _linear, _solved_linear,
 
 @malrule(BRACKET, "equations", grades=(6, 9), source=_SLEEMAN)
 def multiplies_the_first_only(a: int, b: int, c: int) -> Way:
-    """The number before a bracket multiplies what stands next to it, the first term."""
+    """The number in front of a bracket multiplies only what is next to it, the first term."""
     return way(
         Fraction(c - b, a),
         f"{a}(x + {b}) is {a}x + {b}",
@@ -92,19 +92,19 @@ def moves_without_changing_sign(a: int, b: int) -> Way:
 
 @malrule(MULTIPLE, "equations", grades=(6, 9))
 def takes_the_coefficient_away(a: int, b: int) -> Way:
-    """The number beside x is in the way, so I take it away from the other side."""
+    """The number beside x is in the way, so I subtract it from the other side."""
     return way(b - a, f"{b} - {a} = {b - a}", f"x = {b - a}")
 
 
 @malrule(MULTIPLE, "equations", grades=(6, 9))
 def divides_the_wrong_way(a: int, b: int) -> Way:
-    """To get x alone I divide the number beside it by the number on the other side."""
+    """To get x alone, I divide the number beside it by the number on the other side."""
     return way(Fraction(a, b), f"x = {a} ÷ {b} = {Fraction(a, b)}")
 
 
 @malrule(LINEAR, "equations", grades=(6, 9), source=_BOOTH)
 def joins_unlike_terms(a: int, b: int, c: int) -> Way:
-    """A sum has to be worked out, so a number and a number of x come together as so many x."""
+    """A sum has to be worked out, so I add a plain number to the number of x's."""
     return way(
         Fraction(c, a + b),
         f"{a} + {b}x is {a + b}x",
@@ -175,7 +175,7 @@ QUOTIENT = Kind(
 
 @malrule(SQUARE_OF_SUM, "algebra", grades=(8, 11), source=_MATZ)
 def squares_term_by_term(a: int, x: int) -> Way:
-    """A square goes into a bracket term by term, so (x + a)^2 is x^2 + a^2."""
+    """You square a bracket term by term, so (x + a)^2 is x^2 + a^2."""
     return way(
         x * x + a * a, f"(x + {a})^2 = x^2 + {a * a}", f"{x * x} + {a * a} = {x * x + a * a}"
     )
@@ -183,7 +183,7 @@ def squares_term_by_term(a: int, x: int) -> Way:
 
 @malrule(TERM, "algebra", grades=(6, 8), source=_MATZ)
 def letter_is_a_digit(a: int, x: int) -> Way:
-    """A letter beside a number holds the place of a digit, so I write the value in its place."""
+    """A letter beside a number stands for a digit, so I write the value in its place."""
     return way(int(f"{a}{x}"), f"In {a}x I put {x} for the x: {a}{x}")
 
 
@@ -195,13 +195,13 @@ def squares_the_minus_too(x: int) -> Way:
 
 @malrule(MINUS_BRACKET, "algebra", grades=(7, 9))
 def minus_reaches_the_first_only(a: int, b: int, x: int) -> Way:
-    """A minus before a bracket is for the first term in it; the rest stays as it stands."""
+    """A minus in front of a bracket applies only to the first term in it; the rest stays as it is."""
     return way(a - x - b, f"{a} - (x - {b}) = {a} - x - {b}", f"{a} - {x} - {b} = {a - x - b}")
 
 
 @malrule(QUOTIENT, "algebra", grades=(8, 11), source=_MATZ)
 def cancels_in_one_term(a: int, b: int, c: int, x: int) -> Way:
-    """What stands above and below can be crossed out, wherever it stands in a sum."""
+    """What appears above and below can be crossed out, wherever it is in a sum."""
     total = Fraction(a * x, c) + b
     return way(total, f"I cross out the {c}: {Fraction(a, c) * x} + {b}", f"That makes {total}")
 
@@ -224,7 +224,7 @@ def _powers(chance: Random) -> Numbers:
 def _root(a: int, b: int) -> Way:
     _whole(a + b)
     return way(
-        isqrt(a + b), f"Under the root stands {a} + {b} = {a + b}.", f"√{a + b} = {isqrt(a + b)}."
+        isqrt(a + b), f"Under the root is {a} + {b} = {a + b}.", f"√{a + b} = {isqrt(a + b)}."
     )
 
 
@@ -250,20 +250,20 @@ ZEROTH = Kind(
     "power of zero",
     "{}^0",
     lambda chance: (chance.randint(2, 20),),
-    lambda a: way(1, f"{a}^1 = {a}, and one step down divides by {a}: {a}^0 = 1."),
+    lambda a: way(1, f"{a}^1 = {a}, and going one step down divides by {a}: {a}^0 = 1."),
 )
 
 
 @malrule(ROOT_OF_SUM, "algebra", grades=(8, 11), source=_MATZ)
 def root_term_by_term(a: int, b: int) -> Way:
-    """A root of a sum is the sum of the roots."""
+    """The root of a sum is the sum of the roots."""
     one, other = _whole(a), _whole(b)
     return way(one + other, f"√{a} = {one}", f"√{b} = {other}", f"{one} + {other} = {one + other}")
 
 
 @malrule(POWERS, "powers", grades=(7, 10))
 def multiplies_the_exponents(a: int, m: int, b: int, n: int) -> Way:
-    """When powers are multiplied, their exponents are multiplied."""
+    """When you multiply powers, you multiply their exponents."""
     if a != b:
         raise ValueError("the rule is about powers of one number")
     return way(a ** (m * n), f"{m} × {n} = {m * n}", f"{a}^{m * n} = {a ** (m * n)}")
@@ -271,5 +271,5 @@ def multiplies_the_exponents(a: int, m: int, b: int, n: int) -> Way:
 
 @malrule(ZEROTH, "powers", grades=(7, 10))
 def zeroth_power_is_zero(a: int) -> Way:
-    """With exponent 0 there is nothing to multiply, so the result is 0."""
+    """With an exponent of 0 there is nothing to multiply, so the result is 0."""
     return way(0, f"{a} taken 0 times is 0")

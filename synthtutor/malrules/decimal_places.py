@@ -48,7 +48,7 @@ DECIMAL_ORDER = Kind(
 
 @malrule(DECIMAL_ORDER, "decimals", grades=(4, 7), source=_RESNICK)
 def longer_is_larger(m: int, p: int, n: int, q: int) -> Way:
-    """What stands after the point is a whole number, so the one with more digits is larger."""
+    """What comes after the point is a whole number, so the one with more digits is larger."""
     chosen, places = (m, p) if m >= n else (n, q)
     return way(
         Fraction(chosen, 10**places),
@@ -111,7 +111,7 @@ def aligns_the_last_digits(m: int, p: int, n: int, q: int) -> Way:
 
 @malrule(DECIMAL_SUM, "decimals", grades=(4, 7), draw=_tenths)
 def point_splits_two_numbers(m: int, p: int, n: int, q: int) -> Way:
-    """The point separates two whole numbers, and each is added by itself."""
+    """The point separates two whole numbers, and each is added separately."""
     (a, b), (c, d) = divmod(m, 10**p), divmod(n, 10**q)
     said = f"{a + c}.{b + d}"
     return way(
@@ -148,14 +148,14 @@ DECIMAL_PRODUCT = Kind(
 
 @malrule(TIMES_TEN, "decimals", grades=(4, 7))
 def ten_adds_a_zero(m: int, p: int) -> Way:
-    """To multiply by ten one writes a zero at the end."""
+    """To multiply by ten, you write a zero at the end."""
     said = f"{_written(m, p)}0"
     return way(Fraction(m, 10**p), f"A zero at the end of {_written(m, p)}: {said}", said=said)
 
 
 @malrule(DECIMAL_PRODUCT, "decimals", grades=(5, 7))
 def product_keeps_the_places(m: int, p: int, n: int, q: int) -> Way:
-    """The result has as many places after the point as the numbers have, also in a product."""
+    """The result has as many decimal places as the numbers have, even in a product."""
     places = max(p, q)
     said = _written(m * n, places)
     return way(
@@ -196,7 +196,11 @@ def _up_and_down(price: int, percent: int) -> Way:
 
 _REDUCTION = "A jacket costs {} dollars and is now sold at {}% off"
 REDUCTION = Kind(
-    "price reduction", _REDUCTION, _price, _reduced, question="{}. How many dollars is it now?"
+    "price reduction",
+    _REDUCTION,
+    _price,
+    _reduced,
+    question="{}. How many dollars does it cost now?",
 )
 UP_AND_DOWN = Kind(
     "percentage up and down",
@@ -225,11 +229,11 @@ def percent_is_an_amount(price: int, percent: int) -> Way:
 
 @malrule(UP_AND_DOWN, "percentages", grades=(6, 10))
 def same_percentages_cancel(price: int, percent: int) -> Way:
-    """Up and down by the same percentage brings one back to where one was."""
+    """Going up and down by the same percentage brings you back to where you started."""
     return way(price, f"+{percent}% and -{percent}% cancel, so it is {price} again")
 
 
 @malrule(PERCENT_OF, "percentages", grades=(6, 9))
 def divides_by_the_percentage(p: int, n: int) -> Way:
-    """Ten percent is found by dividing by ten, so any percentage is found by dividing by it."""
+    """You find ten percent by dividing by ten, so you find any percentage by dividing by it."""
     return way(Fraction(n, p), f"{n} ÷ {p} = {Fraction(n, p)}")

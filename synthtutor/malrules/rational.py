@@ -35,7 +35,7 @@ def _added(a: int, b: int, c: int, d: int) -> Way:
     total = Fraction(a, b) + Fraction(c, d)
     return way(
         total,
-        f"In parts of one size: {a}/{b} = {left}/{bottom} and {c}/{d} = {right}/{bottom}.",
+        f"In parts of the same size: {a}/{b} = {left}/{bottom} and {c}/{d} = {right}/{bottom}.",
         f"{left}/{bottom} + {right}/{bottom} = {left + right}/{bottom} = {total}.",
     )
 
@@ -57,7 +57,7 @@ FRACTION_QUOTIENT = Kind(
     _two,
     lambda a, b, c, d: way(
         Fraction(a * d, b * c),
-        f"To divide by {c}/{d} is to multiply by {d}/{c}.",
+        f"Dividing by {c}/{d} is the same as multiplying by {d}/{c}.",
         f"{a}/{b} × {d}/{c} = {Fraction(a * d, b * c)}.",
     ),
 )
@@ -65,7 +65,7 @@ FRACTION_QUOTIENT = Kind(
 
 @malrule(FRACTION_SUM, "fractions", grades=(4, 8), source=_CSMS)
 def adds_tops_and_bottoms(a: int, b: int, c: int, d: int) -> Way:
-    """A fraction is two numbers, so I add the tops and I add the bottoms."""
+    """A fraction is two numbers, so I add the tops and add the bottoms."""
     top, bottom = a + c, b + d
     return way(
         Fraction(top, bottom), f"{a} + {c} = {top}", f"{b} + {d} = {bottom}", said=f"{top}/{bottom}"
@@ -86,7 +86,7 @@ def changes_bottoms_only(a: int, b: int, c: int, d: int) -> Way:
 
 @malrule(FRACTION_PRODUCT, "fractions", grades=(5, 7))
 def product_keeps_the_bottom(a: int, b: int, c: int, d: int) -> Way:
-    """With the same denominator one calculates with the tops only, also when multiplying."""
+    """With the same denominator, you work with the tops only, even when multiplying."""
     bottom = lcm(b, d)
     left, right = a * bottom // b, c * bottom // d
     return way(
@@ -99,10 +99,10 @@ def product_keeps_the_bottom(a: int, b: int, c: int, d: int) -> Way:
 
 @malrule(FRACTION_QUOTIENT, "fractions", grades=(5, 8))
 def turns_the_first_over(a: int, b: int, c: int, d: int) -> Way:
-    """To divide fractions I turn the first one over and multiply."""
+    """To divide fractions, I flip the first one and multiply."""
     return way(
         Fraction(b * c, a * d),
-        f"{a}/{b} turned over is {b}/{a}",
+        f"{a}/{b} flipped is {b}/{a}",
         f"{b}/{a} × {c}/{d} = {b * c}/{a * d}",
         said=f"{b * c}/{a * d}",
     )
@@ -164,7 +164,7 @@ IMPROPER = Kind(
 
 @malrule(MIXED_DIFFERENCE, "fractions", grades=(4, 7))
 def smaller_part_from_larger(w: int, a: int, b: int, v: int, c: int, d: int) -> Way:
-    """Wholes from wholes, and of the parts the smaller from the larger."""
+    """I subtract the wholes, and with the fraction parts I take the smaller from the larger."""
     one, other = sorted((Fraction(a, b), Fraction(c, d)))
     total = w - v + other - one
     return way(
@@ -208,7 +208,7 @@ FRACTION_ORDER = Kind(
 
 @malrule(FRACTION_ORDER, "fractions", grades=(3, 6))
 def larger_bottom_is_larger(a: int, b: int, c: int, d: int) -> Way:
-    """The fraction with the larger denominator is the larger one, because its number is larger."""
+    """The fraction with the larger denominator is larger, because its number is larger."""
     top, bottom = (a, b) if b >= d else (c, d)
     return way(
         Fraction(top, bottom), f"{max(b, d)} is more than {min(b, d)}", said=f"{top}/{bottom}"

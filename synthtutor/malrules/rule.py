@@ -202,7 +202,9 @@ def _stands_alone(text: str, found: re.Match[str]) -> bool:
     if before[-1:] and before[-1:] in _OPERATORS and before[-1:] != "(":
         return False
     if after[:1] == "=":
-        return after[1:].lstrip()[:1] in ("", "?", "_", "…")
+        blank = after[1:].lstrip()  # "9 + 9 = ? + 11" does not ask for 9 + 9
+        rest = blank[1:].lstrip(" ?_…")[:1]
+        return blank[:1] in ("", "?", "_", "…") and (not rest or rest not in _OPERATORS)
     return not after[:1] or after[:1] not in _OPERATORS
 
 

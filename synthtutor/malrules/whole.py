@@ -40,8 +40,8 @@ def _with_zero(chance: Random) -> Numbers:
 def _difference(a: int, b: int) -> Way:
     return way(
         a - b,
-        f"Where a column's upper digit is too small, one of the next place is opened into ten: {a} - {b}.",
-        f"{a} - {b} = {a - b}, for {b} + {a - b} = {a}.",
+        f"Where the upper digit of a column is too small, regroup one from the next place as ten: {a} - {b}.",
+        f"{a} - {b} = {a - b}, because {b} + {a - b} = {a}.",
     )
 
 
@@ -66,7 +66,7 @@ def smaller_from_larger(a: int, b: int) -> Way:
 
 @malrule(SUBTRACTION, "subtraction", grades=(2, 4), source=_BUGS)
 def borrows_without_paying(a: int, b: int) -> Way:
-    """When the upper digit is too small I put a 1 before it, and the next column stays as it is."""
+    """When the upper digit is too small, I put a 1 in front of it, and the next column stays as it is."""
     _descending(a, b)
     steps, digits = [], []
     for upper, lower in _columns(a, b):
@@ -95,7 +95,7 @@ def zero_minus_is_the_digit(a: int, b: int) -> Way:
 
 @malrule(SUBTRACTION, "subtraction", grades=(2, 5), source=_BUGS, draw=_with_zero)
 def borrows_from_zero(a: int, b: int) -> Way:
-    """When I borrow from a 0 it becomes a 9, and that is all; nothing to its left changes."""
+    """When I borrow from a 0, it becomes a 9, and that is all; nothing to its left changes."""
     _descending(a, b)
     upper, lower = (list(row) for row in zip(*_columns(a, b), strict=True))
     steps, digits = [], []
@@ -138,7 +138,7 @@ ADDITION = Kind("addition", "{} + {}", _two_digits, _sum)
 
 @malrule(ADDITION, "addition", grades=(1, 3))
 def forgets_the_carry(a: int, b: int) -> Way:
-    """Only one digit fits under a column, so I write the last digit of each sum and go on."""
+    """Only one digit fits under a column, so I write the last digit of each sum and move on."""
     *columns, (first, second) = _columns(a, b)
     digits = [(upper + lower) % 10 for upper, lower in columns]
     steps = [f"{upper} + {lower}: I write {(upper + lower) % 10}" for upper, lower in columns]
@@ -148,7 +148,7 @@ def forgets_the_carry(a: int, b: int) -> Way:
 
 @malrule(ADDITION, "addition", grades=(1, 3))
 def writes_both_digits(a: int, b: int) -> Way:
-    """The whole sum of a column belongs under that column, also when it has two digits."""
+    """The whole sum of a column belongs under that column, even when it has two digits."""
     sums = [upper + lower for upper, lower in _columns(a, b)]
     steps = [f"{upper} + {lower} = {upper + lower}" for upper, lower in _columns(a, b)]
     total = int("".join(str(each) for each in reversed(sums)))
@@ -172,7 +172,7 @@ TIMES_ZERO = Kind(
 
 @malrule(PRODUCT, "multiplication", grades=(3, 5))
 def multiplies_like_digits_only(a: int, b: int) -> Way:
-    """To multiply, I multiply the tens by the tens and the ones by the ones, as when I add."""
+    """To multiply, I multiply the tens by the tens and the ones by the ones, just as when I add."""
     tens, ones = (a // 10) * (b // 10), (a % 10) * (b % 10)
     total = 100 * tens + ones
     return way(
@@ -210,7 +210,7 @@ DIVISION = Kind("division", "{} ÷ {}", _unequal_division, _quotient)
     source="Fischbein, Deri, Nello & Marino (1985), The role of implicit models in solving verbal problems",
 )
 def larger_by_smaller(a: int, b: int) -> Way:
-    """One always divides the larger number by the smaller one, in whichever order they stand."""
+    """You always divide the larger number by the smaller one, whichever order they are in."""
     large, small = max(a, b), min(a, b)
     return way(Fraction(large, small), f"{large} ÷ {small} = {Fraction(large, small)}")
 
@@ -234,7 +234,7 @@ ORDER = Kind(
 
 @malrule(ORDER, "order of operations", grades=(4, 7))
 def left_to_right(a: int, b: int, c: int) -> Way:
-    """Calculations are done from left to right, whatever the signs are."""
+    """Calculations are done from left to right, whatever the operations are."""
     return way((a + b) * c, f"{a} + {b} = {a + b}", f"{a + b} × {c} = {(a + b) * c}")
 
 
@@ -250,7 +250,7 @@ BALANCE = Kind(
     lambda a, b, c: way(
         a + b - c,
         f"The left side is {a + b}.",
-        f"{a + b} - {c} = {a + b - c} makes the right side as much.",
+        f"{a + b} - {c} = {a + b - c} makes the right side equal.",
     ),
     question="Which number stands for the question mark in {}?",
 )
@@ -263,7 +263,7 @@ BALANCE = Kind(
     source="Falkner, Levi & Carpenter (1999), Children's understanding of equality",
 )
 def equals_means_the_answer_comes_next(a: int, b: int, c: int) -> Way:  # noqa: ARG001  # what stands after it is not looked at
-    """The equals sign tells me to write the answer of what stands before it."""
+    """The equals sign tells me to write the answer to what comes before it."""
     return way(a + b, f"{a} + {b} = {a + b}, so {a + b} comes after the equals sign")
 
 
@@ -292,7 +292,9 @@ MINUS_NEGATIVE = Kind(
     "subtraction of a negative",
     "{} - (-{})",
     _pair,
-    lambda a, b: way(a + b, f"To take away -{b} is to add {b}.", f"{a} + {b} = {a + b}."),
+    lambda a, b: way(
+        a + b, f"Taking away -{b} is the same as adding {b}.", f"{a} + {b} = {a + b}."
+    ),
 )
 NEGATIVE_PRODUCT = Kind(
     "product of negatives",
@@ -304,7 +306,9 @@ NEGATIVE_SUM = Kind(
     "sum with a negative",
     "-{} + {}",
     _pair,
-    lambda a, b: way(b - a, f"From -{a} go {b} up the number line.", f"-{a} + {b} = {b - a}."),
+    lambda a, b: way(
+        b - a, f"Start at -{a} and go up {b} on the number line.", f"-{a} + {b} = {b - a}."
+    ),
 )
 
 
@@ -326,7 +330,7 @@ LARGER_NEGATIVE = Kind(
 
 @malrule(MINUS_NEGATIVE, "negative numbers", grades=(6, 8))
 def minus_minus_is_minus(a: int, b: int) -> Way:
-    """A minus means taking away, and a second minus says the same once more."""
+    """A minus means taking away, and a second minus just says the same thing again."""
     return way(a - b, f"{a} - (-{b}) is {a} - {b}", f"{a} - {b} = {a - b}")
 
 
@@ -344,5 +348,5 @@ def adds_and_keeps_the_minus(a: int, b: int) -> Way:
 
 @malrule(LARGER_NEGATIVE, "negative numbers", grades=(5, 7))
 def size_without_sign(a: int, b: int) -> Way:
-    """Of two negative numbers the one with the bigger digits is the greater one."""
+    """Of two negative numbers, the one with the bigger digits is the greater one."""
     return way(-max(a, b), f"{max(a, b)} is more than {min(a, b)}, so -{max(a, b)} is greater")

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from synthtutor.quality.numbers import numbers
+from synthtutor.quality.numbers import MONEY, numbers
+from synthtutor.quality.quantities import unit
 
 __all__ = ["Part", "compact", "parts"]
 
@@ -22,11 +23,21 @@ _LEAD = re.compile(
     r"^\s*(?:(?:(?:so|thus|hence|therefore)[, ]+)?(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=))\s*",
     re.IGNORECASE,
 )
-_BETWEEN = re.compile(r";|\band\b|,\s+|\n+|(?<=\d),(?!\d{3})|\\quad", re.IGNORECASE)
+_BETWEEN = re.compile(r";|\b(?:and|or)\b|,\s+|\n+|(?<=\d),(?!\d{3})|\\quad", re.IGNORECASE)
 _NAME = re.compile(r"^\s*([A-Za-z]\w{0,2})\s*=\s*")
-# What may stand beside the number of a numeric answer: its unit.
-_BESIDE = re.compile(r"^[\s$£€.:°]*(?:[A-Za-z][A-Za-z'’]+[\s./-]*|[°\s.])*$")
-_AMOUNT = re.compile(r"^[\s$£€~≈]*$")
+# What may stand beside the number of a numeric answer: its unit, of letters of any script. A lone
+# letter is one where it is a unit's sign, or of a script in which words may be that short.
+_BESIDE = re.compile(
+    rf"^[\s{MONEY}.:°¢]*(?:[^\W\d_][^\W\d_'’]+(?:\^?[23]|[²³])?[\s./-]*|(?<![A-Za-z])[mglhsLCFK](?![A-Za-z])"
+    r"(?:(?<=m)(?:\^?[23]|[²³]))?[\s./-]*|[^\W\d_\u0000-\u03ff]|[°\s.])*$"
+)
+_AMOUNT = re.compile(rf"^[\s{MONEY}~≈=]*$")
+_DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?")
+_EMPHASIS = re.compile(r"^(\*{1,3})(.*\S)\1$", re.DOTALL)
+_THOUSANDS = re.compile(r"(?<![\d.,/])\d{1,3}(?: \d{3})+(?![\d/])")
+# "1.234,50" can be read in one way only.
+_CONTINENTAL = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d+(?![\d.,])")
+_SCIENTIFIC = re.compile(r"^([-−]?\d+(?:\.\d+)?)e([-+]?\d{1,2})$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,7 @@ class Part:
     """One part of an answer: ``value`` where it is a number, ``text`` tidied in any case.
 
     ``name`` is the unknown it is the value of ("x" in "x = 5"), or empty. ``places`` counts the
-    decimals that are written.
+    decimals that are written; ``noun`` is the thing or the unit that is counted, or empty.
     """
 
     text: str
@@ -43,6 +54,7 @@ class Part:
     percent: bool = False
     money: bool = False
     places: int = 0
+    noun: str = ""
 
 
 def parts(answer: str) -> tuple[Part, ...]:
@@ -52,8 +64,13 @@ def parts(answer: str) -> tuple[Part, ...]:
     worked solution the last line is the answer, or what follows ``####``.
     """
     text = _LEAD.sub("", _plain(answer.rpartition("####")[2])).strip()
+    text = _THOUSANDS.sub(lambda found: found[0].replace(" ", ""), text)
+    text = _CONTINENTAL.sub(lambda found: found[0].replace(".", "").replace(",", "."), text)
     if not text:
         return ()
+    whole = _part(text)
+    if whole.value is not None:
+        return (whole,)
     pieces = [piece for piece in _BETWEEN.split(text) if piece.strip()]
     split = tuple(_part(piece) for piece in pieces)
     if len(split) > 1 and not text.startswith(("(", "[")) and all(map(_whole, split)):
@@ -77,6 +94,7 @@ def _plain(text: str) -> str:
     while before != text:  # \boxed{\text{…}}: from the inside out
         before, text = text, _TEXT.sub(r"\1", text)
     text = re.sub(r"\\boxed\s*\{(.*)\}", r"\1", text, flags=re.DOTALL)
+    text = _DEGREES.sub("°", _EMPHASIS.sub(r"\2", text.strip()))
     text = re.sub(r"\\[()\[\]]|\$\$", " ", _LATEX.sub(" ", text))
     text = re.sub(r"\$(?!\s?[\d.])", " ", re.sub(r"^\$(.*[^\d\s.].*)\$$", r"\1", text.strip()))
     return text.strip().rstrip(".").strip()
@@ -90,6 +108,9 @@ def _part(piece: str) -> Part:
     piece = piece.strip()
     named = _NAME.match(piece)
     name, rest = (named[1], piece[named.end() :]) if named else ("", piece)
+    if power := _SCIENTIFIC.match(rest.strip()):
+        value = Fraction(power[1].replace("−", "-")) * Fraction(10) ** int(power[2])
+        return Part(compact(rest), value, name)
     found = list(numbers(rest))
     if len(found) == 1:
         (number,) = found
@@ -98,6 +119,12 @@ def _part(piece: str) -> Part:
             number.words and not before.strip()
         ):
             return Part(
-                compact(rest), number.value, name, number.percent, number.money, number.places
+                compact(rest),
+                number.value,
+                name,
+                number.percent,
+                number.money,
+                number.places,
+                unit(rest, number)[1],
             )
     return Part(compact(rest), name=name)

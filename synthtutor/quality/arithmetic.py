@@ -12,7 +12,7 @@ __all__ = ["Equality", "equalities", "worked_out"]
 
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 # A unit is of letters, but a letter alone is an unknown: "0.1x = 50" is no sum.
-_UNIT = r"(?:\s{0,3}(?!(?:times|plus|minus|over|divided|and|or|so|is)\b)[A-Za-z]{2,}(?:\s?/\s?[A-Za-z]{2,})?)"
+_UNIT = r"(?:\s{0,3}(?!(?:times|plus|minus|over|divided|and|or|so|is|rem|remainder)\b)[A-Za-z]{2,}(?:\s?/\s?[A-Za-z]{2,})?)"
 # Terms are atomic: spaces belong to whoever comes first, or a long sum would be tried in every way.
 _TERM = (
     rf"(?>[(\s]{{0,12}}[-−]?\s?\\?[$£€]?\s?(?:{_NUMBER})(?![A-Za-z]\b|\d)(?:\s?\\?%)?{_UNIT}{{0,3}}"
@@ -33,6 +33,13 @@ _SPOKEN = {"times": "*", "plus": "+", "minus": "-", "divided by": "/", "\\times"
 _SPOKEN |= {"\\cdot": "*", "\\div": "/", "×": "*", "÷": "/", "−": "-", "–": "-", "\\%": "%"}
 _TIMES = re.compile(r"(?<=[\d)%\s])x(?=[\s\d$(])")
 _WORD = re.compile(r"/?\s?[A-Za-z]{2,}(?:\s?/\s?[A-Za-z]{2,})?")
+_OFF = re.compile(
+    rf"\s*(\\?[$£€]?(?:{_NUMBER}){_UNIT}{{0,2}})\s*([-+−–])\s*((?:{_NUMBER})\s?\\?%)\s*"
+)
+_REMAINDER = re.compile(
+    r"\s{0,2},?\s?(?:with\s)?(?:a\s)?(?:[Rr]|rem\.?|remainder)(?:\s(?:of\s)?)?\d"
+)
+_POINTS = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+(?![\d.,])")
 _MOST = Fraction(10) ** 12
 
 
@@ -68,9 +75,16 @@ def equalities(text: str) -> Iterator[Equality]:
         if _AFTER.match(text, found.end()) or _of_two_units(found[0]):
             continue
         sides = re.split(r"[=≈]", found[0])
+        signs = re.findall(r"[=≈]", found[0])
+        if _REMAINDER.match(text, found.end()):
+            continue
         values = [worked_out(side) for side in sides]
         for at, (left, right) in enumerate(itertools.pairwise(values)):
             if left is None or right is None or not _operates(f"{sides[at]} {sides[at + 1]}"):
+                continue
+            if left != right and _holds_otherwise(sides[at], sides[at + 1]):
+                continue
+            if signs[at] == "≈" and abs(left - right) < Fraction(1, 10 ** _places(sides[at + 1])):
                 continue
             yield Equality(
                 f"{sides[at].strip()} = {sides[at + 1].strip()}",
@@ -96,6 +110,20 @@ def worked_out(text: str) -> Fraction | None:
     except (ArithmeticError, ValueError, IndexError):
         return None
     return None if rest or abs(value) > _MOST else value
+
+
+def _holds_otherwise(left: str, right: str) -> bool:
+    """Whether it holds in another way of writing.
+
+    With points between thousands, as in German and Turkish (1.200 - 200 = 1.000), or with a percentage
+    that is one of what stands before it (40 - 15% = 34).
+    """
+    if off := _OFF.fullmatch(left):
+        base, part = worked_out(off[1]), worked_out(off[3])
+        if base is not None and part is not None:
+            return worked_out(right) == base * (1 + (part if off[2] == "+" else -part))
+    plain = [_POINTS.sub(lambda found: found[0].replace(".", ""), side) for side in (left, right)]
+    return plain != [left, right] and worked_out(plain[0]) == worked_out(plain[1])
 
 
 def _places(side: str) -> int:

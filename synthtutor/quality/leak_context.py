@@ -10,6 +10,7 @@ from functools import cached_property
 from synthtutor.quality import leak_signs as signs
 from synthtutor.quality.answers import compact
 from synthtutor.quality.numbers import Number, numbers
+from synthtutor.quality.prose import is_question
 from synthtutor.quality.quantities import asked, quantities
 
 __all__ = ["Context", "form", "sentences"]
@@ -160,7 +161,7 @@ def _named(text: str) -> set[tuple[Fraction, str]]:
 
 def _held(text: str) -> Iterator[str]:
     for start, end in sentences(text):
-        if not text[start:end].rstrip().endswith("?"):
+        if not is_question(text[start:end]):
             yield signs.DENIED.sub(" ", text[start:end])
 
 

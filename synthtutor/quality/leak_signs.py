@@ -46,7 +46,7 @@ __all__ = [
     "WORKED_BEFORE",
 ]
 
-END = re.compile(r"[.!?]+[\"'”’)*]*(?=\s|$)|\n+")
+END = re.compile(r"[.!?؟]+[\"'”’)*]*(?=\s|$)|[。！？]+[”’」』）]*|\n+")
 # Asterisks of Markdown, not of a product or a power.
 EMPHASIS = re.compile(
     r"(?<![\w)])\*{1,3}(?=[\w$£€(\"'\\])|(?<=[\w%)\"'.!?:}])\*{2,3}(?![\w(])"

@@ -31,6 +31,7 @@ from synthtutor.quality import leak_signs as signs
 from synthtutor.quality.answers import Part, compact, parts
 from synthtutor.quality.leak_context import Context, form, sentences
 from synthtutor.quality.numbers import Number, fractional, numbers
+from synthtutor.quality.prose import is_question
 from synthtutor.quality.quantities import unit
 
 __all__ = ["Leak", "leaks"]
@@ -102,10 +103,6 @@ def _leak_of(reply: str, part: Part, context: Context) -> Leak:
     return doubtful or Leak(False, sure=sure)
 
 
-def _is_question(sentence: str) -> bool:
-    return sentence.rstrip(" \t\n\"'”’)*").endswith("?")
-
-
 # ── answers that are numbers ─────────────────────────────────────────────────────────────────
 
 
@@ -157,7 +154,7 @@ class _Occurrence:
         self._context = context
         self._before = sentence[max(0, number.start - _NEAR) : number.start]
         self._after = sentence[number.end : number.end + _NEAR]
-        self._question = _is_question(sentence)
+        self._question = is_question(sentence)
         self._value = abs(number.value)
         self._known = self._value in context.values and (
             self._value.denominator == 1 or (self._value, form(sentence, number)) in context.forms
@@ -253,7 +250,7 @@ class _Occurrence:
 
 def _asked_about(sentence: str, before: str) -> bool:
     """Whether a question is put about the number, rather than the number suggested in one."""
-    if not _is_question(sentence) or signs.TELLING.search(before):
+    if not is_question(sentence) or signs.TELLING.search(before):
         return False
     return any(
         signs.ASKING.search(sentence, found.start()) or signs.REQUEST.search(found[0])
@@ -278,7 +275,7 @@ def _worded(sentence: str, part: Part, context: Context) -> _Finding:
         return _NOTHING
     if signs.CALLED.search(before) and not _asked_about(sentence, before):
         return _Finding(_CALLED)
-    if context.choice and not _is_question(sentence) and signs.IDENTIFIED.search(before):
+    if context.choice and not is_question(sentence) and signs.IDENTIFIED.search(before):
         return _Finding(_CHOSEN, sure=False)
     if len(part.text) < 2 or whole.search(context.text):
         return _NOTHING

@@ -12,8 +12,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from unicodedata import numeric
 
-__all__ = ["Number", "fractional", "numbers"]
+from synthtutor.quality.prose import UNSPACED
+
+__all__ = ["MONEY", "Number", "fractional", "numbers"]
 
 _ONES = [
     "zero",
@@ -42,37 +45,66 @@ _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _NAMES = {name: value for value, name in enumerate(_ONES)} | {
     name: 10 * tens for tens, name in enumerate(_TENS, 2)
 }
-_PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6}
-_PARTS |= {"eighth": 8, "tenth": 10}
-_GLYPHS = {"½": Fraction(1, 2), "¼": Fraction(1, 4), "¾": Fraction(3, 4)}
-_GLYPHS |= {"⅓": Fraction(1, 3), "⅔": Fraction(2, 3), "⅕": Fraction(1, 5), "⅛": Fraction(1, 8)}
+_PARTS = {"half": 2, "halves": 2, "quarter": 4, "fourth": 4, "third": 3, "fifth": 5, "sixth": 6}
+_PARTS |= {"seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10, "eleventh": 11, "twelfth": 12}
+_PARTS |= {"fifteenth": 15, "sixteenth": 16, "twentieth": 20, "hundredth": 100, "thousandth": 1000}
+_GLYPHS = {glyph: Fraction(numeric(glyph)).limit_denominator(10) for glyph in "½¼¾⅓⅔⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"}
+MONEY = "$£€¥₹₺₩₽₦₫₱₪฿₴"  # signs of currencies, for a class of characters
 
-_DIGITS = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+"
-_NAME = "|".join(sorted(_NAMES, key=len, reverse=True))
-_SCALE = "|".join(_SCALES)
+# Points between digits of thousands that nobody takes for a list: spaces that do not break, and
+# apostrophes as in Switzerland.
+_APART = "\u00a0\u202f\u2009'’"
+_GLYPH = f"[{''.join(_GLYPHS)}]"
+_DIGITS = (
+    rf"\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?!\d)|\d{{1,3}}(?:[{_APART}]\d{{3}})+(?:\.\d+)?(?!\d)"
+    r"|\d+(?:[.٫]\d+)?|\.\d+"
+)
+_DIGIT = "|".join(_ONES[1:10])
+_ONE = "|".join(reversed(_ONES))
+_SMALL = rf"(?:(?:{'|'.join(_TENS)})(?:[ -](?:{_DIGIT})\b)?|(?:{_ONE})\b)"
+_HUNDREDS = (
+    rf"(?:{_SMALL}(?:[ -]hundred\b)?|an?[ ]hundred\b)"
+    rf"(?:(?<=hundred)[ -](?:and[ ])?{_SMALL}(?![ -]hundred))?"
+)
+_WORDS = (
+    rf"(?:{_HUNDREDS}|an?(?=[ ](?:thousand|million)))"
+    rf"(?:[ -](?:thousand|million)\b(?:[ -](?:and[ ])?{_HUNDREDS})?)*"
+)
 _PART = "|".join(sorted(_PARTS, key=len, reverse=True))
+_NTHS = "|".join(f"{name}s" for name in sorted(_PARTS) if _PARTS[name] not in (2, 4))
 _NUMBER = re.compile(
     rf"""
-    (?P<minus>(?<![\w)\]}}%.\-−–])[-−–](?=[$£€.\d\\]))?
-    (?P<money>\\?[$£€]\s?)?
+    (?P<minus>(?<![\w)\]}}%.\-−–])[-−–](?=[{MONEY}.\d\\])|\b(?:minus|negative)[ ](?=[{MONEY}.\d\\]|{_WORDS}))?
+    (?P<money>\\?[{MONEY}]\s?)?
     (?:
       (?:(?P<whole>\d+)\s?)?\\[dt]?frac\s?(?:\{{(?P<over>\d+)\}}\{{(?P<under>\d+)\}}|(?P<o>\d)(?P<u>\d))
-    | (?<![\w.^:/])(?<!\^\{{)
+    | (?<![^\W{UNSPACED}])(?<![.^:/])(?<!\^\{{)
       (?:
-        (?P<mixed>\d{{1,6}})[ ](?P<part>\d{{1,4}})/(?P<of>\d{{1,4}})(?![\w/.]*\d)
-      | (?P<top>\d+)/(?P<bottom>\d+)(?![\d/]|\.\d|\s?[=*×÷+])
-      | (?P<digits>{_DIGITS})(?P<glyph>[½¼¾⅓⅔⅕⅛])?
+        (?P<mixed>\d{{1,6}})[ ](?P<part>\d{{1,4}})[/⁄∕](?P<of>\d{{1,4}})(?![\w/.]*\d)
+      | (?P<top>\d+)(?:[/⁄∕]|[ ]over[ ](?=\d))(?P<bottom>\d+)(?![\d/]|\.\d|\s?[=*×÷+])
+      | (?P<nth>\d{{1,6}})[ -](?P<nths>{_NTHS})\b
+      | (?P<digits>{_DIGITS})(?:[ ]?(?P<glyph>{_GLYPH}))?
         (?:[ ](?P<scale>hundred|thousand|million)\b)?
+        (?:[ ]and[ ](?P<more>an?|one|two|three)[ -](?P<more_share>{_PART})s?(?![\w-]))?
         (?!\d|:\d|st\b|nd\b|rd\b|th\b|[\^²³]|[abcnpqrtuvwxyzk](?![A-Za-z]))
-      | (?P<only>[½¼¾⅓⅔⅕⅛])
+      | (?P<only>{_GLYPH})
       )
-    | (?<![\w-])(?P<count>an?|one|two|three|four|five|seven)[ -](?P<share>{_PART})s?(?![\w-])
-    | (?<![\w-])(?P<words>(?:(?:{_NAME}|an?(?=\s(?:{_SCALE})))(?:[ -](?:and[ ])?(?:{_NAME}|{_SCALE}))*))
+    | (?<![\w-])(?P<point>{_SMALL}[ ]point(?:[ ](?:zero|{_DIGIT})\b)+)
+    | (?<![\w-])(?P<and_half>(?:an?|one)[ ][a-z]+[ ]and[ ]a[ ]half)\b
+    | (?<![\w-])(?P<count>an?|one|(?:{_ONE})(?=-|[ ](?:{_PART})s?(?<=s)\b))[ -](?P<share>{_PART})s?(?![\w-])
+    | (?<![\w-])(?P<words>{_WORDS})
       (?![\w-]*th\b|\w|-\w)(?:[ ]and[ ](?P<plus>an?|one|two|three)[ -](?P<plus_share>{_PART})s?(?![\w-]))?
     )
+    (?:(?:[ ](?:dollars?|euros?|pounds?))?[ ]and[ ](?P<cents>\d{{1,2}}|{_SMALL})[ ](?:cents?|pence)\b)?
     (?P<percent>\s?\\?%|\s+per\s?cent\b)?
     """,
     re.VERBOSE | re.IGNORECASE,
+)
+# "12 minus 3" takes away; "it is minus 3" has a sign.
+_OPERAND = re.compile(
+    r"(?:^|[.,;:!?(=\[]|\b(?:is|be|are|was|get|gets|got|equals?|to|answer|of|and|or|by|times|from|at|not|than|"
+    r"with|a|makes?|gives?|reach|have|says?|into|find|on|number))[\s*\"'“]*$",
+    re.IGNORECASE,
 )
 # What numbers are the names of things, not amounts.
 _LABEL = re.compile(
@@ -109,15 +141,17 @@ def numbers(text: str) -> Iterator[Number]:
         value = _value(found)
         if value is None or _is_label(text, found):
             continue
+        sign = found["minus"] or ""
+        taken = len(sign) > 1 and not _is_sign(text, found)
         digits = found["digits"] or ""
         yield Number(
-            -value if found["minus"] else value,
-            found.start(),
+            -value if sign and not taken else value,
+            found.start() + len(sign) * taken,
             found.end(),
-            money=found["money"] is not None,
+            money=bool(found["money"] or found["cents"]),
             percent=found["percent"] is not None,
-            words=bool(found["words"] or found["count"]),
-            places=len(digits.partition(".")[2]),
+            words=any(found[name] for name in ("words", "count", "point", "and_half")),
+            places=len(re.split(r"[.٫]", digits)[1]) if re.search(r"[.٫]", digits) else 0,
         )
 
 
@@ -129,13 +163,30 @@ def fractional(number: Number) -> Fraction:
 def _value(found: re.Match[str]) -> Fraction | None:
     if len(found[0]) > _LONGEST:
         return None
+    value, cents = _amount(found), found["cents"]
+    if value is None or not cents:
+        return value
+    return value + Fraction(int(cents) if cents.isdecimal() else _spelt(cents.casefold()), 100)
+
+
+def _amount(found: re.Match[str]) -> Fraction | None:
+    if found["and_half"]:  # "an hour and a half"
+        return Fraction(3, 2)
+    if found["point"]:
+        whole, _, digits = found["point"].casefold().partition(" point ")
+        decimals = "".join(str(_NAMES[digit]) for digit in digits.split())
+        return Fraction(f"{_spelt(whole)}.{decimals}")
     if found["words"]:
         return _spelt(found["words"].casefold()) + _share(found["plus"], found["plus_share"])
     if found["count"]:
         return _share(found["count"], found["share"])
+    if found["nth"]:
+        return Fraction(int(found["nth"]), _PARTS[found["nths"].casefold().removesuffix("s")])
     if found["digits"]:
-        value = Fraction(found["digits"].replace(",", "")) + _GLYPHS.get(found["glyph"] or "", 0)
-        return value * _SCALES.get((found["scale"] or "").casefold(), 1)
+        plain = re.sub(rf"[,{_APART}]", "", found["digits"]).replace("٫", ".")
+        value = Fraction(plain) + _GLYPHS.get(found["glyph"] or "", 0)
+        value *= _SCALES.get((found["scale"] or "").casefold(), 1)
+        return value + _share(found["more"], found["more_share"])
     if found["only"]:
         return _GLYPHS[found["only"]]
     whole = found["whole"] or found["mixed"] or "0"
@@ -151,7 +202,7 @@ def _share(count: str | None, share: str | None) -> Fraction:
     """The value of "a half" or "two thirds"; 0 without one."""
     if count is None or share is None:
         return Fraction(0)
-    return Fraction(_NAMES.get(count.casefold(), 1), _PARTS[share.casefold()])
+    return Fraction(_spelt(count.casefold()), _PARTS[share.casefold()])
 
 
 def _spelt(name: str) -> int:
@@ -166,6 +217,12 @@ def _spelt(name: str) -> int:
         elif word in ("a", "an"):
             current = 1
     return total + current
+
+
+def _is_sign(text: str, found: re.Match[str]) -> bool:
+    """Whether "minus" before a number is its sign, and not what is done with it; "negative" is."""
+    before = text[max(0, found.start() - 24) : found.start()]
+    return found["minus"][0] in "nN" or bool(_OPERAND.search(before))
 
 
 def _is_label(text: str, found: re.Match[str]) -> bool:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from synthtutor.quality.answers import Part, parts
 from synthtutor.quality.arithmetic import equalities, worked_out
 
-__all__ = ["WrongStep", "first_wrong_step", "same_answer"]
+__all__ = ["WrongStep", "first_wrong_step", "read_otherwise", "same_answer"]
+
+# A pattern, the marks between its thousands, and its decimal mark.
+_OTHER_READINGS = (
+    (re.compile(r"((?<![\d.,])\d+,\d+(?![\d.,]))"), ".", ","),
+    (re.compile(r"((?<![\d.,])\d{1,3}(?:\.\d{3})+(?![\d.,]))"), ".", ","),
+    (re.compile(r"((?<![\d.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\d,]))"), ",", "."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +36,18 @@ def same_answer(one: str, other: str) -> bool:
     and "2500": units are passed over, so 5 cm is 5 m here. A decimal that goes on for ever may be
     rounded to two or more places: "0.33" is 1/3 and "0.3" is not. "50" is "50%", since one of the
     two may have left the sign to the question. Several parts may come in any order unless each
-    names its unknown. What is no number must be written alike, apart from spaces, LaTeX and case;
+    names its unknown or its thing. What is no number must be written alike, apart from spaces, LaTeX and case;
     :class:`~synthtutor.quality.symbolic.Equivalence` knows algebra. An empty answer is the same as
     none.
     """
     left, right = parts(one), parts(other)
     if not left or len(left) != len(right):
         return False
-    if all(part.name for part in (*left, *right)) and len(left) > 1:
-        left = tuple(sorted(left, key=_name))
-        right = tuple(sorted(right, key=_name))
-        return all(a.name == b.name and _same(a, b) for a, b in zip(left, right, strict=True))
+    marked = _marks(left, right)
     rest = list(right)
     for part in left:
-        found = next((at for at, each in enumerate(rest) if _same(part, each)), None)
+        fitting = (at for at, each in enumerate(rest) if not marked or marked(part) == marked(each))
+        found = next((at for at in fitting if _same(part, rest[at])), None)
         if found is None:
             return False
         rest.pop(found)
@@ -61,8 +67,42 @@ def first_wrong_step(steps: Sequence[str]) -> WrongStep | None:
     return None
 
 
+def read_otherwise(one: str, other: str) -> bool:
+    """Whether two answers that are not the same would be if one has a decimal comma.
+
+    "3,5" is three and a half in Turkish and in French and two numbers here, and "1.234" more than a
+    thousand in German: whoever compares such answers cannot know. Indian groups count too (1,23,456).
+    """
+    readings = [(one, each) for each in _readings(other)]
+    readings += [(each, other) for each in _readings(one)]
+    return any(same_answer(left, right) for left, right in readings)
+
+
+def _readings(text: str) -> Iterator[str]:
+    for pattern, without, point in _OTHER_READINGS:
+        if pattern.search(text):
+            yield "".join(
+                piece.replace(without, "").replace(point, ".") if at % 2 else piece
+                for at, piece in enumerate(pattern.split(text))
+            )
+
+
+def _marks(left: Sequence[Part], right: Sequence[Part]) -> Callable[[Part], str] | None:
+    """What tells several parts apart, beside their values: their unknowns or their things."""
+    for mark in (_name, _noun):
+        told = sorted(map(mark, left))
+        if "" not in told and told == sorted(map(mark, right)):
+            return mark
+    both = len(left) > 1 and all(map(_name, (*left, *right)))
+    return _name if both else None
+
+
 def _name(part: Part) -> str:
     return part.name
+
+
+def _noun(part: Part) -> str:
+    return part.noun
 
 
 def _same(one: Part, other: Part) -> bool:
@@ -81,9 +121,9 @@ def _value(part: Part) -> Fraction | None:
 
 
 def _rounded(value: Fraction, part: Part, exact: Fraction) -> bool:
-    if part.places < 2 or _ends(exact):
-        return False
     places = part.places + 2 * part.percent
+    if places < 2 or _ends(exact):
+        return False
     return abs(value - exact) <= Fraction(1, 2 * 10**places)
 
 

@@ -40,7 +40,11 @@ _FORMULA = re.compile(
     re.DOTALL,
 )
 _MY = r"\b(?:my|his|her|their|your|our|the\s+student['’]?s)"
-_WORD = r"[A-Z][a-zà-öø-ÿ]+(?:['’-][A-Z]?[a-zà-öø-ÿ]+)?"
+# Latin letters of all languages, the capital ones and the others.
+_LATIN = [chr(code) for code in (*range(0x41, 0x5B), *range(0x61, 0x7B), *range(0xC0, 0x250))]
+_UPPER = f"[{''.join(filter(str.isupper, _LATIN))}]"
+_LOWER = f"[{''.join(filter(str.islower, _LATIN))}]"
+_WORD = rf"{_UPPER}{_LOWER}+(?:['’-]{_UPPER}?{_LOWER}+)?"
 _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|"
     r"Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
@@ -73,6 +77,11 @@ _PATTERNS: dict[Kind, tuple[re.Pattern[str], ...]] = {
         re.compile(
             rf"\b(?:phone|mobile|cell|telephone|tel|whatsapp|text\s+me|call\s+me|call\s+(?:him|her)|ring\s+me|reach\s+me)\b"
             rf"(?:\s+(?:number|no\.?))?(?:\s*[:#]|\s+(?:is|at|on))*\s*(?P<what>{_PHONE})(?![\w%])",
+            re.IGNORECASE,
+        ),
+        # No answer to a problem begins with a nought and goes on like this.
+        re.compile(
+            r"\bmy\s+(?:new\s+|own\s+)?number(?:\s+is|['’]s|\s*:)\s*(?P<what>0\d{2,4}(?:[ .-]?\d{2,5}){2,4})(?![\w%.,]?\d|%)",
             re.IGNORECASE,
         ),
     ),

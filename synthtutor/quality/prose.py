@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["prose", "sentences", "words"]
+__all__ = ["UNSPACED", "is_question", "prose", "sentences", "words"]
 
 # Spans are bounded, so that many openings without an end cannot make the search quadratic. A
 # dollar sign opens a formula only if it also closes one: "$5 and $3" is money.
@@ -24,8 +24,10 @@ _EMPHASIS = re.compile(r"\*{1,3}|(?<!\w)_{1,3}|_{1,3}(?!\w)")
 _ABBREVIATION = re.compile(
     r"\b(e\.g|i\.e|etc|vs|cf|Dr|Mr|Mrs|Ms|Prof|St|Fig|Eq|No)\.", re.IGNORECASE
 )
-_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n+")
-_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_END = re.compile(r"(?<=[.!?…؟۔।])[\"'”’)\]]*\s+|(?<=[。！？])[”’」』）]*\s*|\n+")
+# Chinese, Japanese and Thai are written without spaces: there a character counts as a word.
+UNSPACED = r"\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[^\W\d_{UNSPACED}]+(?:['’-][^\W\d_{UNSPACED}]+)*|(?!_|\d)[{UNSPACED}](?<=\w)")
 
 
 @lru_cache(maxsize=1)  # each text is measured in several ways, one after the other
@@ -39,6 +41,11 @@ def sentences(text: str) -> list[str]:
     """The sentences of a text; lines end one too. What has no word is none."""
     plain = _ABBREVIATION.sub(r"\1", text)
     return [part for part in _END.split(plain) if part and _WORD.search(part)]
+
+
+def is_question(sentence: str) -> bool:
+    """Whether a sentence ends in a question mark, of whichever script."""
+    return sentence.rstrip(" \t\n\"'”’)*」』）").endswith(("?", "？", "؟"))
 
 
 def words(text: str) -> list[str]:

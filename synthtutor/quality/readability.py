@@ -20,6 +20,7 @@ _TWO = re.compile(
     r"ia|io(?![un])|ious|ien[ct]|iet|iu|eo(?!pl)|(?<!q)ua[lt]|[eoy]ing|uou|creat|eum|oe[mt]|ism$"
     r"|[aeiouy][^aeiouy]+ea(?=s?$)"
 )
+_AFTER_LATIN = "\u0250"
 _ONE = re.compile(r"[tscgx]io(?!n)|[tsc]ia|[tc]ien[ct](?=[sy]?$)|geon")
 
 
@@ -34,7 +35,7 @@ def syllables(word: str) -> int:
 def grade(text: str) -> float | None:
     """The grade of one text, without its formulas and numbers; None where it has no words.
 
-    Noisy below some thirty words; may be below 0.
+    None too where most words are not in Latin letters. Noisy below some thirty words; may be below 0.
     """
     counted = _counted(text)
     return _grade(*counted) if counted[1] else None
@@ -71,6 +72,8 @@ class Readability:
 def _counted(text: str) -> tuple[int, int, int]:
     parts = sentences(prose(text))
     found = [word for part in parts for word in words(part)]
+    if 2 * sum(word[0] < _AFTER_LATIN for word in found) < len(found):
+        return 0, 0, 0  # the formula is for English: of Arabic or Chinese it says nothing
     return len(parts), len(found), sum(map(syllables, found))
 
 

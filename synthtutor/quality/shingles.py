@@ -6,9 +6,12 @@ import re
 from functools import lru_cache
 from hashlib import blake2b
 
+from synthtutor.quality.prose import UNSPACED
+
 __all__ = ["located", "shingles", "tokens"]
 
-_TOKEN = re.compile(r"\w+(?:['’]\w+)*")
+# What is written without spaces goes character by character.
+_TOKEN = re.compile(rf"[^\W{UNSPACED}]+(?:['’][^\W{UNSPACED}]+)*|[{UNSPACED}](?<=\w)")
 _MASK = (1 << 64) - 1
 _FACTOR = 0x9E3779B97F4A7C15  # odd, so that multiplying loses nothing
 

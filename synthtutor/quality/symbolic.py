@@ -10,18 +10,26 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from synthtutor.errors import ConfigError
 from synthtutor.quality.numeric import same_answer
 
-__all__ = ["Equivalence", "algebra_installed"]
+__all__ = ["Equivalence", "algebra_installed", "shared_equivalence"]
 
+_MOST_SHARED = 4
+_MOST_MEMORY = 2 << 30  # bytes; a power of powers asks for more than there is
+_ROUNDED = 0.005
 _START_S = 60.0  # importing sympy takes a second; on a machine under load, many
 
 
@@ -43,7 +51,7 @@ class Equivalence:
             raise ConfigError("comparing answers needs at least one process and some time")
         self._processes = processes if algebra_installed() else 0
         self._timeout_s = timeout_s
-        self._free: asyncio.Queue[_Worker] = asyncio.Queue()
+        self._free: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()  # a warm one goes first
         self._workers: list[_Worker] = []
 
     async def __aenter__(self) -> Equivalence:
@@ -76,6 +84,37 @@ class Equivalence:
             return await worker.ask(gold, answer, self._timeout_s)
         finally:
             self._free.put_nowait(worker)
+
+
+@asynccontextmanager
+async def shared_equivalence() -> AsyncIterator[Equivalence]:
+    """The processes that all who compare in this event loop share; with the last user they end.
+
+    There are at most four, and no more than processors. Where samples are made beside each other
+    each comparison would otherwise import sympy anew, which takes a second and 100 MB.
+    """
+    loop = asyncio.get_running_loop()
+    pool = _pools.get(loop)
+    if pool is None:
+        most = min(_MOST_SHARED, os.cpu_count() or 1)
+        pool = _pools[loop] = _Pool(await Equivalence(processes=most).__aenter__())
+    pool.users += 1
+    try:
+        yield pool.equivalence
+    finally:
+        pool.users -= 1
+        if not pool.users:
+            del _pools[loop]
+            await pool.equivalence.__aexit__(None, None, None)
+
+
+@dataclass(slots=True)
+class _Pool:
+    equivalence: Equivalence
+    users: int = 0
+
+
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
 
 
 class _Worker:
@@ -126,10 +165,17 @@ async def _exchanged(process: Process, line: str) -> bytes:
 
 def _serve() -> None:
     logging.disable(logging.CRITICAL)  # it warns at each call that it has no time limit
+    _limit_memory()
     library: Any = import_module("math_verify")
     for line in sys.stdin:
         asked = json.loads(line)
         print(json.dumps(_verified(library, *asked) if asked else None), flush=True)  # noqa: T201
+
+
+def _limit_memory() -> None:
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such limits
+        resource: Any = import_module("resource")
+        resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
 
 
 def _verified(library: Any, gold: str, answer: str) -> bool | None:
@@ -138,9 +184,23 @@ def _verified(library: Any, gold: str, answer: str) -> bool | None:
         read = [library.parse(_formula(text), parsing_timeout=None) for text in (gold, answer)]
         if not all(read):
             return None
-        return bool(library.verify(*read, timeout_seconds=None))
+        if library.verify(*read, timeout_seconds=None, allow_set_relation_comp=True):
+            return True
+        return None if _is_rounded(*(found[0] for found in read)) else False
     except Exception:  # a foreign parser may raise anything on such texts
         return None
+
+
+def _is_rounded(one: Any, other: Any) -> bool:
+    """Whether one is a decimal that the other rounds to: 1.41 may be meant as the root of 2.
+
+    Raises what sympy does for what is no number.
+    """
+    if not (getattr(one, "is_number", False) and getattr(other, "is_number", False)):
+        return False
+    if not (one.is_irrational or other.is_irrational):
+        return False
+    return bool(abs(float(one) - float(other)) <= _ROUNDED * max(1.0, abs(float(one))))
 
 
 def _formula(text: str) -> str:

@@ -249,7 +249,7 @@ def _quoted(number: int, quote: str, turns: Sequence[Turn]) -> Iterator[str]:
     if number > len(turns):
         yield f"there is no turn {number}"
     elif not _stands(quote, turns[number - 1].text):
-        yield f"the quote {quote[:60]!r} does not stand in turn {number}; copy its words"
+        yield f"the quote {quote[:60]!r} does not occur in turn {number}; copy its words"
 
 
 def _stands(quote: str, text: str) -> bool:

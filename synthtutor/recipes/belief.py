@@ -21,11 +21,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
+from synthtutor.quality.prose import UNSPACED
 from synthtutor.recipes.problems import Turn
 
 __all__ = ["Belief", "Evidence", "Moment", "Suspicion", "Update", "watching"]
 
 RUN = 6  # so many words in a row are not said twice by chance
+_SPACED = re.compile(rf"[^\W{UNSPACED}]")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+_CLAUSE = re.compile(f"[{UNSPACED}]+")
 _SAME = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-"})
 
 
@@ -60,9 +64,9 @@ class Moment:
         if turn.speaker != "student":
             return f"turn {evidence.turn} is the tutor's; quote the student"
         quote, text = _plain(evidence.quote), _plain(turn.text)
-        if not quote or quote not in text:
-            return f"its quote does not stand in turn {evidence.turn}; copy the student's words"
-        if quote != text and len(quote.split()) < 2:
+        if not quote or not _stands(quote, text):
+            return f"its quote does not occur in turn {evidence.turn}; copy the student's words"
+        if quote != text and _length(quote) < 2:
             return "its quote is a single word; quote enough to show something"
         return None
 
@@ -165,9 +169,30 @@ def _plain(text: str) -> str:
     return " ".join(text.strip(" \t\n\"'.…").split())
 
 
+def _stands(quote: str, text: str) -> bool:
+    """Whether the quote stands in the text, beginning with a whole word and cutting no number short.
+
+    "4 trays" is not in "24 trays". Where the length of quotes is limited, the last word may be cut.
+    """
+    before = rf"(?<![^\W{UNSPACED}])" if _SPACED.match(quote[0]) else ""
+    after = r"(?![.,]?\d)" if quote[-1].isdecimal() else ""
+    return re.search(f"{before}{re.escape(quote)}{after}", text) is not None
+
+
+def _length(quote: str) -> int:
+    """How many words; without spaces between them, two characters count as one."""
+    unspaced = len(_UNSPACED.findall(quote))
+    return len(_UNSPACED.sub(" ", quote).split()) + unspaced // 2
+
+
 def _runs(text: str) -> set[tuple[str, ...]]:
-    words = re.findall(r"[^\W_]+(?:[.,][^\W_]+)*", _plain(text))
-    return {tuple(words[start : start + RUN]) for start in range(len(words) - RUN + 1)}
+    plain = _plain(text)
+    words = re.findall(rf"[^\W_{UNSPACED}]+(?:[.,][^\W_{UNSPACED}]+)*", plain)
+    runs = {tuple(words[start : start + RUN]) for start in range(len(words) - RUN + 1)}
+    for found in _CLAUSE.finditer(plain):
+        clause, long = found[0], 2 * RUN
+        runs |= {(clause[at : at + long],) for at in range(len(clause) - long + 1)}
+    return runs
 
 
 def _strings(value: object) -> Iterator[str]:

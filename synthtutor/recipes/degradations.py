@@ -106,7 +106,7 @@ def _table(*kinds: Degradation) -> Mapping[str, Degradation]:
 DEGRADATIONS = _table(
     Degradation(
         "leaks_answer",
-        "The reply gives the answer that the student should find.",
+        "The reply gives the answer that the student is supposed to find.",
         defect="leak_answer",
     ),
     Degradation(
@@ -131,6 +131,6 @@ DEGRADATIONS = _table(
     ),
     Degradation(
         "wrong_level",
-        "The reply is written for somebody far above or far below this student's level.",
+        "The reply is written for someone far above or far below this student's level.",
     ),
 )

@@ -18,6 +18,7 @@ from synthtutor.coverage import Coverage
 from synthtutor.errors import ConfigError
 from synthtutor.malrules import MALRULES, Case
 from synthtutor.messages import Message
+from synthtutor.quality.symbolic import shared_equivalence
 from synthtutor.recipes.dialogue_modes import Row, Talk, Violation, enhance, simulate
 from synthtutor.recipes.problem_files import COLUMNS, problem_rows
 from synthtutor.recipes.problems import Problem
@@ -35,13 +36,13 @@ VISIBLE = (
 )
 MANNERS = (
     "answers in as few words as possible",
-    "thinks aloud and corrects themselves in mid-sentence",
+    "thinks aloud and corrects themselves mid-sentence",
     "guesses quickly and wants to be done",
     "asks for the answer when it gets hard",
-    "is sure of themselves, also when wrong",
-    "is afraid of mistakes and asks whether it is right",
+    "is sure of themselves, even when wrong",
+    "is afraid of making mistakes and keeps asking whether it is right",
     "wants to know why before doing anything",
-    "loses the thread and talks about other things",
+    "loses track and talks about other things",
 )
 _NAMES = (
     *("Amara", "Bilal", "Chen", "Daria", "Emil", "Fatou", "Goran", "Hana", "Ivo", "Jamila"),
@@ -54,6 +55,7 @@ _INTERESTS = (
 _TURNS = 8
 
 
+@shared_equivalence()
 async def dialogue(session: Session, row: Row) -> Sample:
     """One dialogue; where a rule stays broken, what there is of it, rejected with the reason."""
     talk = Talk(session, row, visible(row.persona))

@@ -22,8 +22,9 @@ from synthtutor.quality.numbers import numbers
 from synthtutor.recipes.belief import Belief, Moment, Update, watching
 from synthtutor.recipes.leak_judging import given_away
 from synthtutor.recipes.problems import Problem, Turn
-from synthtutor.recipes.reasoner import DISAGREES, Solution, State
-from synthtutor.recipes.tutor_rules import leak_of, same_answer, states, tutor_faults
+from synthtutor.recipes.reasoner import DISAGREES, NOT_COMPARABLE, Solution, State
+from synthtutor.recipes.tutor_rules import concludes, leak_of, same_answer, states, tutor_faults
+from synthtutor.recipes.verification import verified
 from synthtutor.session import Session
 
 __all__ = ["Row", "StudentTurn", "Talk", "TutorTurn", "Violation", "enhance", "simulate"]
@@ -188,8 +189,9 @@ async def _solve(talk: Talk) -> None:
         question=talk.problem.question,
         settings=Settings(max_tokens=4096),
     )
-    if not talk.rehearsing and not same_answer(made.final_answer, talk.problem.answer):
-        raise Violation(DISAGREES, made.final_answer)
+    right = talk.rehearsing or await verified(talk.problem.answer, made.final_answer)
+    if not right:
+        raise Violation(NOT_COMPARABLE if right is None else DISAGREES, made.final_answer)
     talk.solution = made.chain_of_thought
 
 
@@ -317,17 +319,20 @@ async def _student(talk: Talk) -> None:
         faults = [] if talk.rehearsing else _inconsistencies(made, mine, computed)
         if not faults:
             talk.turns.append(Turn("student", made.says))
-            talk.solved = _arrived(talk, made)
+            talk.solved = await _arrived(talk, made)
             return
         failed = made.says
         _note(talk, "student", made.says, faults)
     raise Violation(f"student turn {len(talk.said())} {'; '.join(faults)}", failed)
 
 
-def _arrived(talk: Talk, made: StudentTurn) -> bool:
+async def _arrived(talk: Talk, made: StudentTurn) -> bool:
     if talk.rehearsing:
         return made.idea == "dropped"
-    return made.answer is not None and same_answer(made.answer, talk.problem.answer)
+    if made.answer is None:
+        return False
+    right = await verified(talk.problem.answer, made.answer)
+    return same_answer(made.answer, talk.problem.answer) if right is None else right
 
 
 def _inconsistencies(
@@ -336,7 +341,7 @@ def _inconsistencies(
     """Where a student departs from itself; only what can be computed is held against it."""
     found = []
     if made.answer is not None and not states(made.says, made.answer):
-        found.append("answer: it does not stand in what you say; say it, or leave answer null")
+        found.append("answer: it does not occur in what you say; say it there, or make answer null")
     if not mine or made.idea != "holds":
         return found
     if made.answer is not None and not same_answer(made.answer, mine):
@@ -373,7 +378,7 @@ async def _answer_again(talk: Talk, given: Turn) -> None:
         kept = {number.value for number in numbers(text)}
         if talk.rehearsing or kept == wanted:
             talk.turns.append(Turn("student", text))
-            talk.solved = talk.solved or same_answer(text, talk.problem.answer)
+            talk.solved = talk.solved or concludes(given.text, talk.problem.answer)
             return
         faults = ["has other numbers than the given turn; keep exactly those"]
         _note(talk, "student", text, faults)

@@ -19,6 +19,7 @@ from synthtutor.errors import ConfigError
 from synthtutor.judge import Judgement
 from synthtutor.messages import Settings
 from synthtutor.quality.labels import essay_label
+from synthtutor.quality.shingles import tokens
 from synthtutor.recipes.essay_traits import (
     FACTS,
     LACKS,
@@ -179,7 +180,7 @@ def _articles(path: Path, given: Mapping[str, str]) -> Iterator[Article | BadRow
             yield record
             continue
         found = _instructed(record, column) if column else _article(record, given)
-        if isinstance(found, Article) and len(found.text.split()) < _FEWEST_WORDS:
+        if isinstance(found, Article) and len(tokens(found.text)) < _FEWEST_WORDS:
             found = BadRow(record.where, f"the article has fewer than {_FEWEST_WORDS} words")
         yield found
 

@@ -44,12 +44,12 @@ _MOST_LACKING = 3  # more at once is a caricature
 
 LACKS: Mapping[str, str] = MappingProxyType(
     {
-        MAIN_POINT: "the article's main point is not stated: it dwells on something beside it",
-        FACTS: "facts that carry the main point are missing; at most one is given",
-        FAITHFUL: "one statement is untrue of the article: mixed up, exaggerated or made up",
+        MAIN_POINT: "it does not state the article's main point and dwells on a side issue instead",
+        FACTS: "facts that support the main point are missing; at most one is given",
+        FAITHFUL: "one statement is untrue to the article: mixed up, exaggerated or made up",
         OWN_WORDS: "at least one whole sentence is copied from the article word for word",
-        CLEAR: "a sentence is so garbled, or so out of order, that one stumbles over it",
-        ON_TOPIC: "it is about something else than the article, of which one word caught the student",
+        CLEAR: "a sentence is so garbled, or so out of order, that readers stumble over it",
+        ON_TOPIC: "it is about something other than the article, set off by a single word in it",
     }
 )
 

@@ -15,12 +15,16 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
+from synthtutor.quality.prose import UNSPACED
+
 __all__ = ["Facts", "Roster", "answer_faults", "question_faults"]
 
 _TIME = re.compile(
     r"\b(\d{1,2})(?::(\d{2}))?\s*([ap])\.?m\b\.?|\b(\d{1,2}):(\d{2})\b", re.IGNORECASE
 )
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?=%|st\b|nd\b|rd\b|th\b|\b)")
+_NUMBER = re.compile(
+    rf"(?<![^\W{UNSPACED}])(?<!\.)\d+(?:\.\d+)?(?=%|st\b|nd\b|rd\b|th\b|\b|[{UNSPACED}])"
+)
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _ANY_ID = re.compile(r"\bID\s+([\w-]+)", re.IGNORECASE)

@@ -50,18 +50,18 @@ GRADES: Mapping[str, int] = MappingProxyType(
 TECHNIQUES: Mapping[str, str] = MappingProxyType(
     {
         "scaffolding": "cuts the task into steps that the student can take",
-        "guiding_question": "asks what leads the student to see it",
-        "worked_example": "works a similar case through, and leaves the student's own to them",
-        "concrete_example": "ties the idea to a thing or a case that the student knows",
+        "guiding_question": "asks a question that leads the student to see it",
+        "worked_example": "works through a similar case and leaves the student's own to them",
+        "concrete_example": "connects the idea to an object or a case that the student knows",
         "visual_representation": "has the student draw, or reads a picture, table or number line",
-        "error_analysis": "looks with the student at where and why a step went wrong",
+        "error_analysis": "examines with the student where and why a step went wrong",
         "retrieval_practice": "has the student recall what was learned before",
-        "think_aloud": "says its own thinking aloud while it takes one step",
-        "reframing": "shows a setback or a feeling in another light",
-        "goal_setting": "settles with the student what to do next, and by when",
+        "think_aloud": "thinks aloud while taking one step",
+        "reframing": "shows a setback or a feeling in a different light",
+        "goal_setting": "agrees with the student what to do next, and by when",
         "direct_explanation": "explains or tells",
         "feedback": "says what is right or wrong in what the student did",
-        "none": "only greets, thanks or manages the talk",
+        "none": "only greets, thanks or manages the conversation",
     }
 )
 

@@ -10,7 +10,6 @@ prove; where the two disagree the sample is dropped with that reason.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,27 +17,24 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from synthtutor.malrules import MALRULES, Case
 from synthtutor.messages import Settings
-from synthtutor.quality.answers import compact, parts
+from synthtutor.quality.answers import parts
 from synthtutor.quality.labels import math_label
 from synthtutor.quality.numbers import numbers
 from synthtutor.quality.numeric import WrongStep, first_wrong_step, same_answer
-from synthtutor.quality.quantities import quantities
-from synthtutor.quality.symbolic import Equivalence, algebra_installed
+from synthtutor.quality.symbolic import shared_equivalence
 from synthtutor.recipes.grading import OPTIONS, Answer, Terms, graded, group_of
 from synthtutor.recipes.grading_rows import Row, math_rows
 from synthtutor.recipes.problem_files import COLUMNS
-from synthtutor.recipes.reasoner import agreement
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.recipes.student_work import ABILITIES, ERROR_TYPES
+from synthtutor.recipes.verification import verified
 from synthtutor.session import Session
 from synthtutor.tutoring import Outcome, Sample
 
-__all__ = ["MATH_GRADING", "Checked", "Work", "examined", "math_grading", "verified"]
+__all__ = ["MATH_GRADING", "Checked", "Work", "examined", "math_grading"]
 
 _TRIES = 3
 _LONGEST_SOLUTION = 4000  # characters; longer ones are traces of thought, and no help to a writer
-_NOT_WORDS = re.compile(r"sqrt|frac|sin|cos|tan|log|exp|infty|pi|text")
-_WORD = re.compile(r"[a-z]{3,}")
 
 _Step = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
 
@@ -81,6 +77,7 @@ class Checked:
         return "rejected" if self.faults else "kept"
 
 
+@shared_equivalence()
 async def math_grading(session: Session, row: Row) -> Sample:
     """One student's answer with its verified label, or the reason why it has none."""
     terms = Terms.of(session.option)
@@ -155,34 +152,6 @@ def _about(row: Row, work: Work, checked: Checked) -> dict[str, Any]:
 
 
 # ── what is looked at ────────────────────────────────────────────────────────────────────────
-
-
-async def verified(gold: str, found: str) -> bool | None:
-    """Whether ``found`` is the gold answer; None where it cannot be told.
-
-    Numbers are compared as numbers. What is no number is compared by algebra where math-verify is
-    installed, and words that differ are left undecided: "Tues" may be Tuesday.
-    """
-    if _units_clash(gold, found):
-        return None
-    same = agreement(found, gold)
-    if same is not None:
-        readable = all(part.value is not None for part in parts(found))
-        return same if same or readable else None
-    words = any(_WORD.search(_NOT_WORDS.sub("", compact(text))) for text in (gold, found))
-    if words or not algebra_installed():
-        return None
-    async with Equivalence() as algebra:
-        return await algebra.same(gold, found)
-
-
-def _units_clash(gold: str, found: str) -> bool:
-    """Whether both name a unit of one sort, and not the same: 5 m is not 5 cm."""
-    one, other = (
-        [(each.kind, each.noun) for each in quantities(text) if each.kind and each.noun]
-        for text in (gold, found)
-    )
-    return bool(one and other) and set(one) != set(other)
 
 
 def examined(work: Work, row: Row, right: bool | None) -> Checked:

@@ -19,19 +19,19 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from synthtutor.errors import ConfigError, InvalidOutput
 from synthtutor.messages import Message, Settings
-from synthtutor.quality.answers import parts
-from synthtutor.quality.numeric import same_answer
+from synthtutor.quality.symbolic import shared_equivalence
 from synthtutor.recipes.belief import Belief, Moment, Update, watching
 from synthtutor.recipes.problem_files import COLUMNS, problem_rows
 from synthtutor.recipes.problems import Problem, Turn
 from synthtutor.recipes.recipe import Recipe, RowOptions, Rows
+from synthtutor.recipes.verification import verified
 from synthtutor.session import Session
 from synthtutor.tutoring import Outcome, Sample
 
-__all__ = ["REASONER", "Solution", "State", "agreement", "reasoner", "turns_due"]
+__all__ = ["NOT_COMPARABLE", "REASONER", "Solution", "State", "reasoner", "turns_due"]
 
 DISAGREES = "disagreement: the final answer is not the gold answer"
-_NOT_COMPARABLE = "the final answer is written otherwise than the gold answer, which is no number"
+NOT_COMPARABLE = "the final answer is written otherwise than the gold answer, and may be the same"
 
 
 class Solution(BaseModel):
@@ -64,6 +64,7 @@ class State:
         return {**shown, "fault": self.fault} if self.fault else shown
 
 
+@shared_equivalence()
 async def reasoner(session: Session, row: Problem) -> Sample:
     """Solve the problem, check the answer, and follow the student through the dialogue."""
     solution = await session.generate(
@@ -74,7 +75,7 @@ async def reasoner(session: Session, row: Problem) -> Sample:
         settings=Settings(max_tokens=4096),
     )
     thinking = session.reasoning
-    agrees = agreement(solution.final_answer, row.answer)
+    agrees = await verified(row.answer, solution.final_answer)
     states: list[State] = []
     shown = row.solution or solution.chain_of_thought
     for turn in turns_due(row, _every(session.option("every"))):
@@ -166,7 +167,7 @@ def _outcome(agrees: bool | None, states: Sequence[State]) -> tuple[Outcome, lis
         return "rejected", [DISAGREES, *faults]
     if faults:
         return "rejected", faults
-    return ("kept", []) if agrees else ("undetermined", [_NOT_COMPARABLE])
+    return ("kept", []) if agrees else ("undetermined", [NOT_COMPARABLE])
 
 
 # ── the sample as a conversation ─────────────────────────────────────────────────────────────
@@ -197,20 +198,6 @@ def _conversation(
 def _said(content: dict[str, Any]) -> Message:
     text = orjson.dumps(content, default=lambda model: model.model_dump()).decode()
     return Message("assistant", text)
-
-
-# ── the answer ───────────────────────────────────────────────────────────────────────────────
-
-
-def agreement(found: str, gold: str) -> bool | None:
-    """Whether two answers are the same.
-
-    None where the gold answer is no number and they are written otherwise: 2(x + 1) may be 2x + 2.
-    """
-    if same_answer(found, gold):
-        return True
-    wanted = parts(gold)
-    return False if wanted and all(part.value is not None for part in wanted) else None
 
 
 def rows(options: RowOptions) -> Rows[Problem]:

@@ -82,7 +82,7 @@ class Recipe(Generic[Row]):
 
 
 @overload
-def recipe(function: RecipeFunction[dict[str, Any]], /) -> Recipe[dict[str, Any]]: ...
+def recipe(function: RecipeFunction[Row], /) -> Recipe[Row]: ...
 @overload
 def recipe(
     *,

@@ -15,7 +15,7 @@ ABILITIES: Mapping[str, str] = MappingProxyType(
     {
         "unsure": "writes little, in fragments and everyday words, and shows only some of the work",
         "steady": "writes a short line for each step, as practised in class",
-        "fluent": "writes whole sentences with sums in them, says why, and skips what is obvious",
+        "fluent": "writes full sentences with calculations in them, gives reasons, and skips what is obvious",
     }
 )
 
@@ -23,13 +23,13 @@ MISAPPLIED_RULE = "misapplied rule"
 
 ERROR_TYPES: Mapping[str, str] = MappingProxyType(
     {
-        "slip in calculation": "one sum comes out wrong; all the rest follows from its result",
-        "wrong operation": "one step adds, subtracts, multiplies or divides where another is due",
-        "misread quantity": "one number is taken for something else than what the problem says",
-        "missing step": "a step that the problem needs is left out, as if it were done",
-        "extra quantity": "a number is brought in that has no part in what is asked",
-        "wrong unit or scale": "a unit, a rate or a power of ten is not converted, or wrongly",
-        "another question": "the sums are right but answer something else than what is asked",
-        MISAPPLIED_RULE: "a rule that holds elsewhere is used where it does not hold",
+        "slip in calculation": "one calculation comes out wrong, and all that follows uses its result",
+        "wrong operation": "one step adds, subtracts, multiplies or divides where another operation is needed",
+        "misread quantity": "one number is taken to mean something other than what the problem says",
+        "missing step": "a step that the problem needs is left out, as if it had been done",
+        "extra quantity": "a number is used that has nothing to do with what is asked",
+        "wrong unit or scale": "a unit, a rate or a power of ten is not converted, or converted wrongly",
+        "another question": "the calculations are right but answer a different question from the one asked",
+        MISAPPLIED_RULE: "a rule that is valid elsewhere is used where it does not apply",
     }
 )

@@ -13,13 +13,14 @@ from fractions import Fraction
 from synthtutor.quality.answers import parts
 from synthtutor.quality.leaks import Leak, leaks
 from synthtutor.quality.numbers import numbers
-from synthtutor.quality.prose import sentences
+from synthtutor.quality.prose import is_question, sentences
 from synthtutor.recipes.problems import Turn
-from synthtutor.recipes.reasoner import agreement
+from synthtutor.recipes.verification import agreement
 
-__all__ = ["MOST_SENTENCES", "leak_of", "same_answer", "states", "tutor_faults"]
+__all__ = ["MOST_SENTENCES", "concludes", "leak_of", "same_answer", "states", "tutor_faults"]
 
 MOST_SENTENCES = 2
+_MARK = re.compile("[?？؟]")
 _STEP = re.compile(
     r"(?:(?:now|then|next|first|please|so)[, ]+)*(?:add|apply|calculate|check|compare|complete|compute|"
     r"count|divide|draw|estimate|evaluate|explain|find|fill|multiply|redo|replace|rewrite|show|simplify|"
@@ -55,9 +56,6 @@ def leak_of(text: str, question: str, answer: str, said: Sequence[Turn]) -> Leak
 
 def same_answer(found: str, gold: str) -> bool:
     """Whether two answers are the same number or, where one is none, the same words."""
-    one, other = parts(found), parts(gold)
-    if one and other and None not in (one[-1].value, other[-1].value):
-        return one[-1].value == other[-1].value
     agrees = agreement(found, gold)
     return found.strip().casefold() == gold.strip().casefold() if agrees is None else agrees
 
@@ -71,12 +69,17 @@ def states(text: str, answer: str) -> bool:
     return any(part.value in values for part in parts(answer) if part.value is not None)
 
 
+def concludes(text: str, answer: str) -> bool:
+    """Whether a student's turn ends in the answer: as a whole, or by the last number that it states."""
+    if same_answer(text, answer):
+        return True
+    wanted, stated = parts(answer), [number.value for number in numbers(text)]
+    values = [part.value for part in wanted if part.value is not None]
+    return 0 < len(wanted) == len(values) and sorted(stated[-len(values) :]) == sorted(values)
+
+
 def _asks(text: str, spoken: Sequence[str]) -> int:
     steps = sum(
-        bool(_STEP.match(sentence.strip())) for sentence in spoken if not _is_question(sentence)
+        bool(_STEP.match(sentence.strip())) for sentence in spoken if not is_question(sentence)
     )
-    return text.count("?") + steps
-
-
-def _is_question(sentence: str) -> bool:
-    return sentence.rstrip(" \"'”’)").endswith("?")
+    return len(_MARK.findall(text)) + steps

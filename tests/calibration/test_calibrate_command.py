@@ -151,6 +151,7 @@ def test_the_embedded_model_is_compared_with_people_however_bad_it_is(
     code, _ = say(
         *(DATA / "stepverify_two.jsonl", "--judge", "local/smollm2-135m", "--again", "0.3"),
         *("--dimension", "first_error", "--out", tmp_path / "run"),
+        *("--provider-option", "local.threads=1"),
     )
     assert code == 0
     found = orjson.loads((tmp_path / "run" / "calibration.json").read_bytes())

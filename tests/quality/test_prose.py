@@ -15,6 +15,8 @@ from synthtutor.quality.prose import prose, sentences, words
         ("Run `print(x)` or ```py\nfor i in y: pass\n``` now.", ["Run", "or", "now"]),
         ("- **First** divide\n2. Then *add*\n## Last", ["First", "divide", "Then", "add", "Last"]),
         ("See https://example.org/a?b now", ["See", "now"]),
+        ("这是句子，我hello了", ["这", "是", "句", "子", "我", "hello", "了"]),
+        ("çünkü ٣ تفاحات", ["çünkü", "تفاحات"]),
         ("Don't re-read 12 pages, Zoë’s fine", ["Don't", "re-read", "pages", "Zoë’s", "fine"]),
     ],
 )
@@ -32,6 +34,8 @@ def test_only_the_words_of_the_prose_are_left(text: str, left: list[str]) -> Non
         ("...", 0),
         ("", 0),
         ("Really?! Yes.", 2),
+        ("你好。你怎么想？再看看！", 3),
+        ("ما هو؟ ولماذا؟", 2),
     ],
 )
 def test_sentences_are_counted(text: str, count: int) -> None:

@@ -93,7 +93,7 @@ def _told(folder: Path, evidence: str) -> tuple[dict[str, Any], str, str]:
 def test_a_judge_that_quotes_truly_is_said_to_and_not_warned_of(tmp_path: Path) -> None:
     found, shown, summary = _told(tmp_path / "run", "“WELL,   word … Reply”")
     assert found == {"scripted/m": {"quoting": 16, "found": 16, "share": 1.0}}
-    assert "Evidence that is there" in shown
+    assert "Quoted evidence" in shown
     assert "100" in shown
     assert "before you trust them" not in shown
     assert "quotations" not in summary
@@ -102,12 +102,12 @@ def test_a_judge_that_quotes_truly_is_said_to_and_not_warned_of(tmp_path: Path) 
 def test_a_judge_that_invents_its_evidence_is_shown_and_warned_of(tmp_path: Path) -> None:
     found, shown, summary = _told(tmp_path / "run", "seen here")
     assert found == {"scripted/m": {"quoting": 16, "found": 0, "share": 0.0}}
-    assert "read verdicts of scripted/m before you trust them" in shown
+    assert "read some verdicts of scripted/m before you trust them" in shown
     assert "only 0 of 16 quotations of scripted/m stand in the text" in summary
 
 
 def test_a_judge_that_quotes_nothing_has_no_share(tmp_path: Path) -> None:
     found, shown, summary = _told(tmp_path / "run", "none")
     assert found == {}
-    assert "Evidence that is there" not in shown
+    assert "Quoted evidence" not in shown
     assert "quotations" not in summary

@@ -67,3 +67,9 @@ def test_all_texts_as_one_weigh_long_ones_more() -> None:
     grades = summary["grades"]
     assert isinstance(grades, dict)
     assert grades["n"] == 2
+
+
+def test_what_is_not_written_in_latin_letters_has_no_grade() -> None:
+    assert grade("每盘有多少个松饼？你先想一想。") is None
+    assert grade("كم تفاحة في كل سلة؟") is None
+    assert grade("How many apples, or 苹果, are there?") is not None

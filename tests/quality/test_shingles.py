@@ -21,6 +21,13 @@ def test_case_and_punctuation_make_no_difference() -> None:
     assert tokens("What's HALF of 12?") == tokens("what's half, of (12)")
 
 
+def test_what_is_written_without_spaces_is_compared_by_its_characters() -> None:
+    assert len(tokens("每盘24个松饼 trays")) == 7
+    assert set(shingles(tokens("你知道每盘有几个吗"), 4)) & set(
+        shingles(tokens("那么每盘有几个呢"), 4)
+    )
+
+
 def test_numbers_are_the_same_in_every_process() -> None:
     code = "from synthtutor.quality.shingles import tokens; print(tokens('half of 12'))"
     told = {

@@ -46,7 +46,7 @@ def name_of(request: Request) -> str:
     """Who is asked: by schema, or by the words of the prompts that ask for plain text."""
     if request.schema is not None:
         return request.schema.name
-    return "TutorAgain" if "tutor's turn anew" in prompt(request) else "StudentAgain"
+    return "TutorAgain" if "rewrite a tutor's turn" in prompt(request) else "StudentAgain"
 
 
 def student(says: str, idea: str = "holds", answer: str | None = None) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def cast(
             case "TutorAgain":
                 return "What does the picture tell you about that?"
             case "StudentAgain":
-                return str(re.findall(r"The given turn:\n(.*)", prompt(request))[0])
+                return str(re.findall(r"The original turn:\n<turn>\n(.*)", prompt(request))[0])
         return honest(request)
 
     return script

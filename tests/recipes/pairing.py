@@ -46,7 +46,7 @@ _STATEMENT = re.compile(r"^- (\S+): (.*)$", re.MULTILINE)
 _DIAGNOSES = [gold.diagnosis for _, gold in golds()]
 DEFECT_OF = {
     "after its question": "leaks_answer",
-    "Nowhere does it say": "drops_diagnosis",
+    "It nowhere says": "drops_diagnosis",
     "tutor in a hurry": "wrong_step",
     "It is cold": "cold_tone",
     "far more than": "too_long",
@@ -84,7 +84,7 @@ def rival(prompt: str) -> str:
     """The good reply with the one change that is asked for, as long as is asked for."""
     least, most = map(int, re.findall(r"from (\d+) to (\d+) words", prompt)[0])
     (defect,) = {name for words, name in DEFECT_OF.items() if words in prompt}
-    good = prompt.split("words):\n")[1].split("\n\nThe change:")[0]
+    good = prompt.split("<good_reply>\n")[1].split("\n</good_reply>")[0]
     if defect == "drops_diagnosis":
         kept = good.replace(PARTS["mr.names-confusion"], "")
         return f"{kept} {'so ' * max(0, (least + most) // 2 - length_of(kept))}".strip()
@@ -136,8 +136,8 @@ def world(
             }
             return Reply(orjson.dumps(said).decode())
         if form == "Better":
-            a, b = prompt.split("Reply A:\n")[1].split("\n\nReply B:\n")
-            found = {"because": "It does.", "better": compare(judge, a, b)}
+            a, b = re.findall(r"<reply_([AB])>\n(.*?)\n</reply_\1>", prompt, re.DOTALL)
+            found = {"because": "It does.", "better": compare(judge, a[1], b[1])}
             return Reply(orjson.dumps(found).decode())
         if "The change:" in prompt:
             return Reply(rival(prompt))

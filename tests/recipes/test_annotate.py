@@ -182,10 +182,10 @@ def test_a_quote_may_differ_in_case_spaces_and_kinds_of_marks(quote: str) -> Non
 @pytest.mark.parametrize(
     ("turn", "quote", "fault"),
     [
-        (1, "I love fractions", "does not stand in turn 1"),
-        (3, "I hate fractions", "does not stand in turn 3"),
-        (1, "hate frac", "does not stand in turn 1"),
-        (1, "…", "does not stand in turn 1"),
+        (1, "I love fractions", "does not occur in turn 1"),
+        (3, "I hate fractions", "does not occur in turn 3"),
+        (1, "hate frac", "does not occur in turn 1"),
+        (1, "…", "does not occur in turn 1"),
         (9, "I hate fractions", "there is no turn 9"),
         (4, "draw a bar", "turn 4 is the tutor's"),
     ],
@@ -261,7 +261,7 @@ async def test_a_false_quote_is_told_and_what_stays_false_is_rejected(journal: J
     false = note(emotion_evidence=[{"turn": 1, "quote": "I love them"}])
     made, asked = await sample(journal, telling(false, note()))
     assert (made.outcome, made.metadata["attempts"]) == ("kept", 2)
-    assert "the quote 'I love them' does not stand in turn 1" in said(asked[1])
+    assert "the quote 'I love them' does not occur in turn 1" in said(asked[1])
 
 
 async def test_what_stays_false_is_rejected_with_its_reasons(journal: Journal) -> None:
@@ -269,7 +269,7 @@ async def test_what_stays_false_is_rejected_with_its_reasons(journal: Journal) -
     made, asked = await sample(journal, telling(false, false, false))
     assert (made.outcome, len(asked)) == ("rejected", 3)
     assert list(made.reasons) == [
-        "the quote 'I love them' does not stand in turn 1; copy its words"
+        "the quote 'I love them' does not occur in turn 1; copy its words"
     ]
     turns = made.metadata["k12"]["conversation"]
     assert [turn["message"] for turn in turns] == [turn.text for turn in TURNS]
@@ -359,6 +359,7 @@ async def test_the_embedded_model_can_be_asked(tmp_path: Path) -> None:
         ANNOTATE,
         models="local/smollm2-135m",
         rows=[Transcript(TURNS[:2], "t1")],
+        provider_options={"local": {"threads": "1"}},
         max_failed=1.0,
         settings={"annotator": {"max_tokens": 40}},  # 160 where it is asked the third time
         out=tmp_path / "run",

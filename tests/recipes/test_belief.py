@@ -52,10 +52,12 @@ def test_a_quote_of_what_the_student_said_is_evidence() -> None:
     ("made", "said"),
     [
         (belief((4, "six rolls of its own")), "names turn 4, and only turns 0 to 2 have been said"),
-        (belief((2, "six rolls of its own")), "does not stand in turn 2"),
+        (belief((2, "six rolls of its own")), "does not occur in turn 2"),
         (belief((1, "How did you find")), "turn 1 is the tutor's"),
         (belief((2, "trays")), "a single word"),
-        (belief((2, "...")), "does not stand in turn 2"),
+        (belief((2, "e trays")), "does not occur in turn 2"),
+        (belief((0, "4 + 6 = 1"), (2, "i added")), "does not occur in turn 0"),
+        (belief((2, "...")), "does not occur in turn 2"),
         (belief((0, "4 + 6 = 10")), "cite that, or say that nothing has changed"),
     ],
 )
@@ -103,3 +105,20 @@ def test_it_can_be_asked_for_as_a_closed_schema(type_: type[Any]) -> None:
     schema = shape_of(type_).schema
     assert schema is not None
     assert schema.definition["additionalProperties"] is False
+
+
+CHINESE = (
+    Turn("student", "我把十二和二十四加起来得到三十六"),
+    Turn("tutor", "每盘有多少个松饼？"),
+    Turn("student", "啊，所以我应该把十二和二十四乘起来"),
+)
+
+
+def test_words_without_spaces_between_them_are_quoted_and_foreseen_too() -> None:
+    before = Moment.after(0, CHINESE, 0, "")
+    quoted = (0, "十二和二十四加起来")
+    with watching(before):
+        Belief.model_validate(belief(quoted))
+    assert "a single word" in fault(belief((0, "十")), before)
+    ahead = belief(quoted, says="会说所以我应该把十二和二十四乘起来")
+    assert "has not been said yet" in fault(ahead, before)

@@ -145,7 +145,7 @@ async def test_a_tutor_who_cannot_keep_it_back_is_rejected(journal: Journal) -> 
     ("slip", "fault"),
     [
         (student("It is 24.", "holds", "24"), "by which the answer is 36"),
-        (student("I have it now.", "dropped", "24"), "does not stand in what you say"),
+        (student("I have it now.", "dropped", "24"), "does not occur in what you say"),
         (student("That is 27."), "by which 45 - 18 is 33"),
     ],
 )
@@ -155,7 +155,7 @@ async def test_a_student_who_contradicts_itself_is_asked_again(
     script = cast((slip, *LEARNS), (tutor("And what is 45 - 18?"), tutor("How so?")))
     sample, asked = await made(journal, script)
     students = [prompt(r) for r in asked if name_of(r) == "StudentTurn"]
-    assert "By it 45 - 18 is 33." in students[0]
+    assert "By this idea, 45 - 18 is 33." in students[0]
     assert fault in students[1]
     assert sample.outcome == "kept"
     assert [v["speaker"] for v in sample.metadata["violations"]] == ["student"]
@@ -330,6 +330,7 @@ async def test_the_embedded_model_can_be_asked(tmp_path: Path) -> None:
         models=dict.fromkeys(ROLES, "local/smollm2-135m"),
         rows=[ROW],
         controls=0,
+        provider_options={"local": {"threads": "1"}},
         max_failed=1.0,
         options={"turns": "1"},
         settings={role: {"max_tokens": 40} for role in ROLES},

@@ -131,7 +131,9 @@ async def test_a_label_far_from_what_was_asked_for_is_kept_apart(tmp_path: Path)
 
     async with OpenAIServer(school(blind)) as server:
         result = await ran(server, tmp_path, articles(tmp_path))
-        assert {s["metadata"]["wanted"] for s in result.samples()} == {3, 4, 5}
+        kept = [s["metadata"] for s in result.samples()]
+        assert kept
+        assert all(abs(each["label"] - each["wanted"]) <= 1 for each in kept)
         assert {s["metadata"]["reasons"][0][:12] for s in dropped(tmp_path)} == {"disagreement"}
         assert {s["metadata"]["label"] for s in dropped(tmp_path)} <= {4, 5}
         before = server.calls
@@ -326,6 +328,7 @@ async def test_the_embedded_model_can_be_asked_for_summaries(tmp_path: Path) -> 
         ESSAY_GRADING,
         models={"writer": model, "judge": model},
         rows=[Row(Article(ARTICLE), 5, (), "steady")],
+        provider_options={"local": {"threads": "1"}},
         max_failed=1.0,
         settings={"writer": {"max_tokens": 40}, "judge": {"max_tokens": 40}},
         options={"apart": "5"},
@@ -356,7 +359,7 @@ async def test_the_page_shows_the_summaries_that_come_out(tmp_path: Path) -> Non
         )
 
     def write(prompt: str) -> str:
-        return str(texts[3 if "untrue of the article" in prompt else 5])
+        return str(texts[3 if "untrue to the article" in prompt else 5])
 
     async with OpenAIServer(school(judge, write)) as server:
         result = await ran(server, tmp_path, rows)

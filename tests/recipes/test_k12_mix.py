@@ -43,7 +43,7 @@ ROW = Row(
     "grade_specific_conversations",
     "elementary_tutoring_sessions",
     0,
-    "A tutoring session in primary school, on something from class.",
+    "A tutoring session in elementary school, about something from class.",
     {
         "grade": "3",
         "subject": "mathematics",
@@ -100,7 +100,7 @@ async def test_the_writer_is_told_the_slot_and_the_judge_sees_the_same(journal: 
     for told in (
         "grade: 3 (elementary)",
         "frustrated, intensity 0.7",
-        "error_analysis (looks with",
+        "error_analysis (examines with",
     ):
         assert told in said(writing)
     assert writing.schema is not None
@@ -315,6 +315,7 @@ async def test_the_embedded_model_can_be_asked(tmp_path: Path) -> None:
         models="local/smollm2-135m",
         rows=[Row(ROW.folder, ROW.file, 0, ROW.about, {**ROW.draw, "exchanges": "1"})],
         controls=0,
+        provider_options={"local": {"threads": "1"}},
         max_failed=1.0,
         options={"judge": "no"},
         settings={"writer": {"max_tokens": 40}},  # 160 where it is asked the third time

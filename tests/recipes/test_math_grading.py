@@ -15,12 +15,12 @@ from synthtutor.config import RunConfig
 from synthtutor.errors import ConfigError
 from synthtutor.estimating import estimate
 from synthtutor.export import export
-from synthtutor.quality.symbolic import algebra_installed
 from synthtutor.recipes.grading_rows import Row, math_rows
-from synthtutor.recipes.math_grading import MATH_GRADING, Work, examined, verified
+from synthtutor.recipes.math_grading import MATH_GRADING, Work, examined
 from synthtutor.recipes.problems import Problem
 from synthtutor.recipes.recipe import RowOptions
 from synthtutor.recipes.student_work import ABILITIES, ERROR_TYPES, MISAPPLIED_RULE
+from synthtutor.recipes.verification import verified
 from synthtutor.sources import BadRow
 from synthtutor.testing.server import OpenAIServer
 from tests.recipes.graders import honest, prompt_of, students, worked
@@ -165,36 +165,6 @@ async def test_an_estimate_has_a_call_for_each_answer(tmp_path: Path) -> None:
     assert (stage.stage, found.rows) == ("math_grading/answer.md.j2", 16)
 
 
-# ── what is verified ─────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("gold", "found", "right"),
-    [
-        ("29", "29 rolls", True),
-        ("29", "31", False),
-        ("3/4", "0.75", True),
-        ("29", "about 29 or 30", None),
-        ("5 cm", "5 m", None),
-        ("5 cm", "5 centimeters", True),
-        ("Tuesday", "Tues", None),
-        ("Tuesday", "tuesday", True),
-        ("2x + 2", "2x+2", True),
-    ],
-)
-async def test_an_answer_is_right_or_wrong_or_nobody_knows(
-    gold: str, found: str, right: bool | None
-) -> None:
-    assert await verified(gold, found) is right
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not algebra_installed(), reason="math-verify is not installed")
-@pytest.mark.parametrize(("found", "right"), [("2(x + 1)", True), ("2x + 3", False)])
-async def test_what_is_no_number_is_compared_by_algebra(found: str, right: bool) -> None:
-    assert await verified("2x + 2", found) is right
-
-
 PROBLEM = Problem("A baker has 4 trays with 6 rolls on each, and 5 loose rolls. How many?", "29")
 
 
@@ -329,6 +299,7 @@ async def test_the_embedded_model_can_be_asked_for_answers(tmp_path: Path) -> No
         MATH_GRADING,
         models={"writer": "local/smollm2-135m"},
         rows=[Row(Problem("Ann has 2 apples and 3 pears. How many pieces?", "5"), True, "steady")],
+        provider_options={"local": {"threads": "1"}},
         max_failed=1.0,
         settings={"writer": {"max_tokens": 120}},
         out=tmp_path / "run",

@@ -428,6 +428,7 @@ async def test_profiles_over_http_are_sound_and_resume_for_nothing(
         assert faults_of(made, sample["metadata"]["draw"]) == []
 
 
+@pytest.mark.slow
 async def test_near_duplicates_are_rejected_alike_in_whatever_order_replies_come(
     tmp_path: Path,
 ) -> None:
@@ -477,6 +478,7 @@ async def test_the_embedded_model_can_be_asked(tmp_path: Path) -> None:
         PERSONAS,
         models="local/smollm2-135m",
         n=2,
+        provider_options={"local": {"threads": "1"}},
         max_failed=1.0,
         options={"schema": f"{__name__}:Adult"},
         settings={"writer": {"max_tokens": 60}},

@@ -287,9 +287,9 @@ async def test_a_judge_that_goes_by_the_place_is_found_out(
     assert result.summary.outcomes == {"rejected": 3}
     assert reasons(tmp_path) == {reason: 3}
     assert balance(tmp_path)["comparisons"][counted] == 3
-    compared = [prompt for prompt in prompts if "Reply A:" in prompt]
-    assert sum(f"Reply A:\n{GOOD}" in prompt for prompt in compared) == 3
-    assert sum(f"Reply B:\n{GOOD}" in prompt for prompt in compared) == 3
+    compared = [prompt for prompt in prompts if "<reply_A>" in prompt]
+    assert sum(f"<reply_A>\n{GOOD}" in prompt for prompt in compared) == 3
+    assert sum(f"<reply_B>\n{GOOD}" in prompt for prompt in compared) == 3
 
 
 async def test_a_comparison_that_prefers_the_rejected_reply_drops_the_pair(tmp_path: Path) -> None:
@@ -391,6 +391,7 @@ async def test_the_embedded_model_can_be_asked(tmp_path: Path) -> None:
         rows=[replace(row, parts=Gold(reply=GOOD, diagnosis=PARTS["mr.names-confusion"]))],
         rubric=str(ROOT / "examples" / "short_reply.yaml"),
         controls=0,
+        provider_options={"local": {"threads": "1"}},
         max_failed=1.0,
         settings={"judge": {"max_tokens": 150}},
         out=tmp_path / "run",

@@ -15,7 +15,7 @@ from synthtutor.journal import Journal
 from synthtutor.messages import Message, Request, Schema
 from synthtutor.recipes.problem_files import problem_rows
 from synthtutor.recipes.problems import Problem, Turn
-from synthtutor.recipes.reasoner import DISAGREES, REASONER, agreement, rows, turns_due
+from synthtutor.recipes.reasoner import DISAGREES, REASONER, rows, turns_due
 from synthtutor.recipes.recipe import RowOptions
 from synthtutor.testing.server import OpenAIServer, Reply
 from tests.recipes.reasoning import DUE, PROBLEM, as_asked, honest, made, prompt, solved, turn_of
@@ -123,7 +123,7 @@ async def test_what_disagrees_with_the_gold_answer_is_kept_apart(
 
 
 async def test_an_answer_that_cannot_be_compared_is_undetermined(journal: Journal) -> None:
-    row = Problem(PROBLEM.question, "2x + 2", student_solution="four and six")
+    row = Problem(PROBLEM.question, "on a Tuesday", student_solution="four and six")
     sample, _ = await made(journal, row=row)
     assert sample.outcome == "undetermined"
 
@@ -133,25 +133,6 @@ async def test_the_problem_is_solved_without_a_look_at_any_solution(journal: Jou
     assert PROBLEM.question in prompt(asked[0])
     assert "24" not in prompt(asked[0])
     assert "10" not in prompt(asked[0])
-
-
-@pytest.mark.parametrize(
-    ("found", "gold", "same"),
-    [
-        ("29", " 29", True),
-        ("$1,250.50", "1250.5", True),
-        ("0.75", "3/4", True),
-        ("x = 2", "2", True),
-        ("30 pens", "31", False),
-        ("many", "31", False),
-        ("2(x + 1)", "2x + 2", None),
-        ("2x+2", "2x + 2", True),
-    ],
-)
-def test_answers_are_the_same_or_not_or_nobody_knows(
-    found: str, gold: str, same: bool | None
-) -> None:
-    assert agreement(found, gold) is same
 
 
 # ── in runs ──────────────────────────────────────────────────────────────────────────────────
@@ -213,6 +194,7 @@ async def test_the_embedded_model_can_be_asked(tmp_path: Path) -> None:
         REASONER,
         models={"reasoner": "local/smollm2-135m"},
         rows=[Problem("Ann has 2 apples and 3 pears. How many pieces?", "5", "", "2 x 3 = 6")],
+        provider_options={"local": {"threads": "1"}},
         max_failed=1.0,
         settings={"reasoner": {"max_tokens": 100}},
         out=tmp_path / "run",
