@@ -47,15 +47,17 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # Loaded when first used, so that importing the package costs milliseconds.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'synthtutor' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # or a type checker would believe in every name
 
-    value = getattr(import_module(f"synthtutor.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        # Loaded when first used, so that importing the package costs milliseconds.
+        if name not in _HOMES:
+            raise AttributeError(f"module 'synthtutor' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f"synthtutor.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

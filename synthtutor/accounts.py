@@ -93,8 +93,8 @@ class Left:
     """Rows that have no sample yet, and what they would cost as the finished ones did.
 
     Those that finish first are the shorter ones, which is allowed for. What unfinished rows have
-    cost already is taken off. ``usd`` is None where there is nothing to
-    go by: no finished row, or calls of unknown price.
+    cost already is taken off. ``usd`` is None where there is nothing to go by: no finished row, or
+    calls of unknown price.
     """
 
     rows: int

@@ -90,6 +90,24 @@ def _configuration(
     return RunConfig.checked({"recipe": name, "models": named, **given}), found
 
 
+def _rows(rows: Iterable[Any]) -> Iterable[Any]:
+    """The rows. Raises ConfigError for what is iterated by something else than rows."""
+    if isinstance(rows, Mapping):
+        raise ConfigError(
+            "rows: this is one mapping; give a list of rows, [row], or one part of a data set, "
+            "rows['train']"
+        )
+    if hasattr(rows, "columns"):  # of polars, of pyarrow, of pandas
+        for into in ("to_dicts()", "to_pylist()", "to_dict('records')"):
+            if hasattr(rows, into.partition("(")[0]):
+                raise ConfigError(
+                    f"rows: a {type(rows).__name__} gives its columns; give rows.{into}"
+                )
+    if isinstance(rows, bytes) or not isinstance(rows, Iterable):
+        raise ConfigError(f"rows: {rows!r:.80} is no file and no iterable of rows")
+    return rows
+
+
 def _plain(value: Any) -> Any:
     """A value as ``run.yaml`` could hold it: paths as text, mappings as dicts."""
     if isinstance(value, Mapping):
@@ -125,10 +143,8 @@ async def arun(
     own_rows: Iterable[Any] | None = None
     if isinstance(rows, str | Path):
         given["rows"] = str(rows)
-    elif isinstance(rows, Mapping):
-        raise ConfigError("rows: this is a single row; give a list of rows, [row]")
-    else:
-        own_rows = rows
+    elif rows is not None:
+        own_rows = _rows(rows)
     config, found = _configuration(recipe, models, given)
     folder = Path(out)
     async with opened(config, folder, recipe=found, rows=own_rows, providers=providers) as live:
@@ -182,7 +198,8 @@ async def running(
 ) -> AsyncIterator[AsyncIterator[Finished]]:
     """Give samples as they finish, to iterate over inside an ``async with``; arguments as for `arun`.
 
-    Leaving the block early stops the run; what was paid is in the journal.
+    Leaving the block early stops the run; what was paid is in the journal. Samples wait in memory
+    until they are taken: the run does not wait for whoever takes them.
     """
     done: asyncio.Queue[Finished | None] = asyncio.Queue()
 

@@ -19,11 +19,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from synthtutor.asking import first_request
 from synthtutor.errors import ConfigError, InvalidOutput, ProviderError, Rejected, Unauthorized
 from synthtutor.messages import Message, Request, Response, Settings, Usage, system, user
 from synthtutor.prices import UNKNOWN, Price
 from synthtutor.provider import BatchProvider, Capabilities, Provider
-from synthtutor.structured import schema_instructions, shape_of
+from synthtutor.structured import shape_of
 
 __all__ = ["Call", "Checked", "Finding", "check"]
 
@@ -194,13 +195,9 @@ def _room_to_think(capabilities: Capabilities, effort: Effort | None) -> Setting
 
 def _structured(plain: Request, capabilities: Capabilities) -> Request:
     """The plain question, to be answered in the form of a TutorMove, as a session would ask it."""
-    schema = shape_of(TutorMove).schema
-    assert schema is not None  # noqa: S101  # a model always has one
-    asked = _QUESTION
-    if capabilities.structured_output in ("json", "none"):
-        asked += f"\n\n{schema_instructions(schema)}"
-    sent = None if capabilities.structured_output == "none" else schema
-    return Request(plain.model, [user(asked)], sent, plain.settings)
+    return first_request(
+        plain.model, capabilities, plain.messages, shape_of(TutorMove), plain.settings
+    )
 
 
 def _repeated(model: str, capabilities: Capabilities) -> Request:
@@ -307,10 +304,10 @@ def _setting(name: str, takes: bool, outcome: Outcome) -> Finding:
 
 
 def _seed(takes: bool, first: Outcome, second: Outcome) -> Finding:
-    both = isinstance(first, Response) and isinstance(second, Response)
-    if not (takes and both and isinstance(first, Response) and first.text.strip()):
-        return _setting("seed", takes, second if isinstance(second, Response) else first)
-    assert isinstance(second, Response)  # noqa: S101  # both are
+    if not isinstance(second, Response):
+        return _setting("seed", takes, first)
+    if not (takes and isinstance(first, Response) and first.text.strip()):
+        return _setting("seed", takes, second)
     words = "the same words" if first.text == second.text else "other words"
     return Finding("seed", "works", f"taken; the same request again gave {words}")
 

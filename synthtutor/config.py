@@ -20,7 +20,7 @@ from synthtutor.messages import Settings
 from synthtutor.plugins import split_model
 from synthtutor.yaml_text import read_yaml, said
 
-__all__ = ["CONTENT_FIELDS", "RunConfig"]
+__all__ = ["CONTENT_FIELDS", "RoleSettings", "RunConfig"]
 
 # A change in one of these changes what is asked; the others only change how.
 CONTENT_FIELDS = (
@@ -51,9 +51,9 @@ class RoleSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_tokens: int | None = Field(None, gt=0, le=_LARGEST)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
+    max_tokens: int | None = Field(default=None, gt=0, le=_LARGEST)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
 
     def given(self) -> dict[str, Any]:
@@ -76,9 +76,9 @@ class RunConfig(BaseModel):
     n: _Count | None = None
     per_seed: _Count | None = None
     mode: str | None = None
-    rubric: str | None = Field(None, min_length=1)
-    controls: int = Field(8, ge=0, le=_LARGEST)
-    seed: int = Field(0, ge=-_LARGEST, le=_LARGEST)
+    rubric: str | None = Field(default=None, min_length=1)
+    controls: int = Field(default=8, ge=0, le=_LARGEST)
+    seed: int = Field(default=0, ge=-_LARGEST, le=_LARGEST)
     prompts: str | None = None
     options: dict[str, str] = Field(default_factory=dict)
     settings: dict[str, RoleSettings] = Field(default_factory=dict)
@@ -91,7 +91,7 @@ class RunConfig(BaseModel):
     timeout_s: _Positive | None = None
     budget_usd: _Dollars | None = None
     max_tokens_total: _Count | None = None
-    max_failed: float = Field(0.5, ge=0, le=1)
+    max_failed: float = Field(default=0.5, ge=0, le=1)
     batch: bool = False
     batch_size: _Count = 10_000
     batch_wait_s: _Positive = 5.0

@@ -12,11 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from inspect import isawaitable
+from os import sep
+from pathlib import Path
+from sysconfig import get_path
 from typing import Any, Generic, TypeVar, get_args
 
 import orjson
@@ -35,11 +40,21 @@ from synthtutor.errors import (
 from synthtutor.journal import SampleRecord
 from synthtutor.messages import Message, storable
 from synthtutor.session import RunContext, Session
-from synthtutor.sources import BadRow, Occurrences, canonical
+from synthtutor.sources import BadRow, Occurrences, canonical, json_bytes, unfit
 from synthtutor.stopping import Stop
 from synthtutor.tutoring import Outcome, Sample
 
 __all__ = ["Engine", "Finished", "Progress", "Stop", "sample_id"]
+
+_log = logging.getLogger(__name__)
+logging.getLogger("synthtutor").addHandler(logging.NullHandler())  # silent unless somebody listens
+
+# Where an error came up is told by the innermost line of the caller's code, not by ours or a library's.
+_NOT_OF_A_RECIPE = (
+    f"{Path(__file__).parent}{sep}",
+    *{get_path(name) + sep for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+    "<frozen ",
+)
 
 Row = TypeVar("Row")
 RecipeFunction = Callable[[Session, Row], Awaitable[Sample]]
@@ -80,8 +95,8 @@ class Progress:
 class Engine(Generic[Row]):
     """Runs ``function`` over rows. ``kind`` tells samples from controls in the journal.
 
-    A ``dry`` one records nothing. ``max_failed`` is the share of failed rows (0 to 1) beyond which the run stops, looked at from
-    ``judge_after`` finished rows on.
+    A ``dry`` one records nothing. ``max_failed`` is the share of failed rows (0 to 1) beyond which
+    the run stops, looked at from ``judge_after`` finished rows on.
     """
 
     name: str
@@ -152,8 +167,12 @@ class Engine(Generic[Row]):
         self, rows: Iterable[Row | BadRow], occurrences: Occurrences
     ) -> Iterator[tuple[Row | BadRow, bytes]]:
         try:
-            for row in rows:
-                yield row, sample_id(self.name, self.kind, row, occurrences)
+            for number, row in enumerate(rows, 1):
+                try:
+                    sample = sample_id(self.name, self.kind, row, occurrences)
+                except ConfigError as error:
+                    raise ConfigError(f"row {number}: {error}") from None
+                yield row, sample
         except SynthtutorError as error:
             self.stop.request("the rows cannot be read", error)
         except Exception as error:  # the caller's own code, with calls of ours under way
@@ -180,24 +199,34 @@ class Engine(Generic[Row]):
             return _failure(sample, f"{row.where}: {row.reason}", {"row": row.where}, at_once=True)
         session = Session(self.context, sample, kind=self.kind)
         try:
-            return self._finished(await self.function(session, row), session)
+            return self._finished(await self._called(session, row), session)
         except Exception as error:  # the engine's boundary: a sample fails alone
             return self._failed(_cause(error), session)
+        except asyncio.CancelledError as error:
+            if self.dry or self.stop.reason is not None or _is_cancelled():
+                raise
+            # Something that the recipe waited for was cancelled, not the recipe: the row must not vanish.
+            return self._failed(error, session)
+
+    def _called(self, session: Session, row: Row) -> Awaitable[Sample]:
+        made = self.function(session, row)
+        if not isawaitable(made):
+            raise ConfigError(f"recipe {self.name} is no async function: write async def")
+        return made
 
     def _finished(self, made: object, session: Session) -> Finished:
-        if not isinstance(made, Sample):
-            raise RecipeError(f"the recipe returned {type(made).__name__}; return a Sample")
-        if made.outcome not in get_args(Outcome):
-            raise RecipeError(f"outcome {made.outcome!r} is none of {', '.join(get_args(Outcome))}")
+        sample = _checked(made)
+        # A text is a sequence of texts too: one reason, not as many as it has letters.
+        reasons = [sample.reasons] if isinstance(sample.reasons, str) else list(sample.reasons)
         metadata = {
-            **made.metadata,
-            "outcome": made.outcome,
-            "reasons": list(made.reasons),
+            **sample.metadata,
+            "outcome": sample.outcome,
+            "reasons": reasons,
             "lineage": {"recipe": self.name, **session.lineage()},
         }
-        messages = [{"role": m.role, "content": _text(m)} for m in made.messages]
+        messages = [{"role": m.role, "content": _text(m)} for m in sample.messages]
         body = {"id": session.sample.hex(), "messages": messages, "metadata": metadata}
-        return Finished(made.outcome, "; ".join(made.reasons), body)
+        return Finished(sample.outcome, "; ".join(reasons), body)
 
     def _failed(self, error: BaseException, session: Session) -> Finished | None:
         if isinstance(error, BudgetExceeded):
@@ -215,10 +244,12 @@ class Engine(Generic[Row]):
 
     async def _record(self, finished: Finished, sample: bytes, position: int) -> None:
         try:
-            body = orjson.dumps(finished.body)
+            body = json_bytes(finished.body)
         except TypeError as error:
-            finished = _failure(sample, f"the recipe's sample is not JSON: {error}", {})
-            body = orjson.dumps(finished.body)
+            field = unfit(finished.body["metadata"])
+            what = "sample" if field is None else f"metadata {field!r}"
+            finished = _failure(sample, f"the recipe's {what} is not JSON: {error}", {})
+            body = json_bytes(finished.body)
         await self.context.journal.finish(
             SampleRecord(
                 sample=sample,
@@ -234,12 +265,14 @@ class Engine(Generic[Row]):
         if finished.outcome == "kept" and finished.body["messages"]:
             progress.latest = finished.body["messages"][-1]["content"][:120]
         if self.on_finished is not None:
-            self.on_finished(finished)
+            # As the files hold it: a date or a model in the metadata is JSON there.
+            self.on_finished(replace(finished, body=orjson.loads(body)))
         self._look_at_failures(finished)
 
     def _look_at_failures(self, finished: Finished) -> None:
         if finished.outcome != "failed":
             return
+        _log.info("%s: a row failed: %s", self.name, finished.reason)
         progress = self.progress
         self._at_once += finished.at_once
         done, failed = progress.done - self._at_once, progress.failed - self._at_once
@@ -286,6 +319,28 @@ def _rare_collections(objects: int = 20_000) -> Iterator[None]:
         gc.set_threshold(*before)
 
 
+def _is_cancelled() -> bool:
+    """Whether somebody asked for this very task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _checked(made: object) -> Sample:
+    """What a recipe returned. Raises RecipeError, saying what is wrong, where files cannot hold it."""
+    if not isinstance(made, Sample):
+        raise RecipeError(f"the recipe returned {type(made).__name__}; return a Sample")
+    if made.outcome not in get_args(Outcome):
+        raise RecipeError(f"outcome {made.outcome!r} is none of {', '.join(get_args(Outcome))}")
+    if made.outcome == "kept" and not made.messages:
+        raise RecipeError("a sample that is kept needs at least one message")
+    if not isinstance(made.metadata, Mapping):
+        raise RecipeError(f"metadata is a dict, not {type(made.metadata).__name__}")
+    for message in made.messages:
+        if not isinstance(message, Message):
+            raise RecipeError(f"a sample's messages are Message, not {message!r:.80}")
+    return made
+
+
 def _text(message: Message) -> str:
     if not isinstance(message.content, str):
         raise RecipeError(f"the content of a message is no text: {message.content!r:.100}")
@@ -324,5 +379,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, SynthtutorError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    own = [frame for frame in frames if not frame.filename.startswith(_NOT_OF_A_RECIPE)]
+    where = "".join(f" ({frame.filename}, line {frame.lineno})" for frame in (own or frames)[-1:])
     return f"the recipe raised {type(error).__name__}: {error}{where}"

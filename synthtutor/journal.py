@@ -284,7 +284,7 @@ class Journal:
             ending = None in batch
             items = [item for item in batch if item is not None]
             error = self._commit(connection, [write for write, _ in items])
-            if not self._loop.is_closed():
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
                 self._loop.call_soon_threadsafe(_resolve, [done for _, done in items], error)
         connection.close()
 

@@ -193,9 +193,9 @@ class Response:
 
     ``finish`` says why it ended: ``stop`` (complete), ``length`` (cut at ``max_tokens``),
     ``refusal`` (declined or filtered; ``detail`` says how) or ``other``. ``model`` is what the
-    endpoint says it served. ``batched`` marks a reply of a batch, which costs half. ``rate_limits`` is about the connection, not the content, and is
-    not journaled. Half a surrogate pair, which a cut reply can end in and UTF-8 cannot hold,
-    becomes U+FFFD.
+    endpoint says it served. ``batched`` marks a reply of a batch, which costs half.
+    ``rate_limits`` is about the connection, not the content, and is not journaled. Half a surrogate
+    pair, which a cut reply can end in and UTF-8 cannot hold, becomes U+FFFD.
     """
 
     text: str

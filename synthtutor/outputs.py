@@ -86,9 +86,10 @@ class Summary:
 
     ``cost_usd`` covers priced calls only; ``unpriced_calls`` counts the rest. ``account`` has one
     entry per kind, role, model, prompt and outcome of the sample. ``cost_per_kept_usd`` is
-    everything paid by the samples kept, None where prices are unknown. ``expected`` is the estimate
-    shown before the run, ``left`` what has no sample yet; None where there is none. ``left_out`` names (model, setting, calls) for what a
-    recipe asked for and the model does not take.
+    everything paid, divided by the samples kept; None where prices are unknown. ``expected`` is the
+    estimate shown before the run, ``left`` what has no sample yet; None where there is none.
+    ``left_out`` names (model, setting, calls) for what a recipe asked for and the model does not
+    take.
     """
 
     recipe: str

@@ -18,6 +18,7 @@ from synthtutor.session import Role
 __all__ = [
     "check",
     "find_recipe",
+    "make_folder",
     "recipe_rows",
     "refuse_endless",
     "refuse_unpriced_budget",
@@ -72,6 +73,16 @@ def recipe_rows(config: RunConfig, recipe: Recipe[Any]) -> Rows[Any]:
             options=config.options,
         )
     )
+
+
+def make_folder(folder: Path) -> None:
+    """The run's folder, with those above it. Raises ConfigError where there can be none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ConfigError(f"{folder}: is a file; give the run a folder") from None
+    except OSError as error:
+        raise ConfigError(f"{folder}: no folder can be made: {error.strerror}") from None
 
 
 def refuse_endless(config: RunConfig, recipe: Recipe[Any], roles: Mapping[str, Role]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,23 +63,23 @@ class Reading:
         """Raises JournalError where there is no journal to read."""
         if not path.is_file():
             raise JournalError(f"{path.parent}: there is no run here (no {path.name})")
-        try:
-            connection = looking(path)
-            found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-        except sqlite3.Error as error:
-            raise JournalError(f"{path}: {error}") from error
-        if found is None:  # the format is written last, when all tables are there
-            connection.close()
-            raise JournalError(f"{path}: it is only just being made; try again in a moment")
-        if not str(found[0]).isdigit():
-            connection.close()
-            raise JournalError(f"{path}: is no journal of synthtutor")
-        if int(found[0]) < FORMAT:
-            connection.close()
-            raise JournalError(
-                f"{path}: written by an earlier version; give the run's command once more, "
-                "which brings it up to date and pays for nothing again"
-            )
+        with ExitStack() as undo:
+            try:
+                connection = looking(path)
+                undo.callback(connection.close)
+                found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+            except sqlite3.Error as error:
+                raise JournalError(f"{path}: {error}") from error
+            if found is None:  # the format is written last, when all tables are there
+                raise JournalError(f"{path}: it is only just being made; try again in a moment")
+            if not str(found[0]).isdigit():
+                raise JournalError(f"{path}: is no journal of synthtutor")
+            if int(found[0]) < FORMAT:
+                raise JournalError(
+                    f"{path}: written by an earlier version; give the run's command once more, "
+                    "which brings it up to date and pays for nothing again"
+                )
+            undo.pop_all()
         return cls(connection)
 
     def close(self) -> None:

@@ -1,16 +1,18 @@
 """A run: a configuration in, a folder out. This is where the parts are put together.
 
-Running the same configuration in the same folder
-resumes; every file but the journal is derived from it and can be made again for nothing.
+Running the same configuration in the same folder resumes; every file but the journal is derived
+from it and can be made again for nothing. What happens on the way is logged under ``synthtutor``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Sized
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,13 @@ from synthtutor.errors import (
 )
 from synthtutor.export.faults import Report
 from synthtutor.journal import Journal
+from synthtutor.loops import aside
 from synthtutor.meter import Meter
 from synthtutor.outputs import Summary, look_across, summarise, write_outputs
 from synthtutor.preflight import (
     check,
     find_recipe,
+    make_folder,
     recipe_rows,
     refuse_endless,
     refuse_unpriced_budget,
@@ -50,6 +54,8 @@ from synthtutor.stack import Stack, models_of, stacked
 
 __all__ = ["Live", "Outcome", "Preview", "find_recipe", "models_of", "opened"]
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class Incidents:
@@ -63,10 +69,11 @@ class Incidents:
         """A call failed and will be made again."""
         self.retries += 1
         self.rate_limited += isinstance(error, RateLimited)
-        self.warn(str(error))
+        self.warn(str(error), logging.INFO)
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, level: int = logging.WARNING) -> None:
         """Something that a person may want to know."""
+        _log.log(level, "%s", text)
         self.warnings.append(text[:200])
         del self.warnings[:-20]
 
@@ -134,7 +141,7 @@ class Live:
             if self.journal.broken is None:
                 await self._end(complete=complete)
         await look_across(self.journal, self.recipe)
-        return self._outcome(complete)
+        return await self._outcome(complete)
 
     async def make_some(self, chosen: Callable[[Iterable[Any]], Sequence[Any]]) -> None:
         """Make those rows that ``chosen`` takes out of all. Raises as `go` does; writes no files."""
@@ -237,12 +244,15 @@ class Live:
             rows = control_rows(rubric, self.config.controls, self.config.seed)
             await self._engine("control", control).run(rows)
 
-    def _outcome(self, complete: bool) -> Outcome:
-        error = self.stop.error
+    async def _outcome(self, complete: bool) -> Outcome:
+        error, reason = self.stop.error, self.stop.reason
+        if reason is not None:
+            _log.warning("%s: stopped: %s", self.folder, error or reason)
         if error is not None and not isinstance(error, BudgetExceeded):
             raise error
-        summary, validation = self._written(complete)
-        return Outcome(complete, self.stop.reason, error, summary, validation)
+        # Seconds for thousands of samples, in which a service's other tasks go on.
+        summary, validation = await aside(partial(self._written, complete))
+        return Outcome(complete, reason, error, summary, validation)
 
     def _written(self, complete: bool) -> tuple[Summary, Report]:
         reading = Reading.open(self.journal.path)
@@ -321,7 +331,7 @@ async def opened(
         refuse_unpriced_budget(config, stack.roles)
         if rows is None:
             refuse_endless(config, recipe, stack.roles)
-        folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # once, before anything runs
+        make_folder(folder)
         journal = await exits.enter_async_context(
             Journal(folder / "journal.sqlite", ballast_bytes=_ballast_bytes(config))
         )

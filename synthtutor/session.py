@@ -82,7 +82,7 @@ class _Ledger:
     branches: set[str] = field(default_factory=set)
     calls: list[dict[str, str]] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
-    cost_usd: float | None = 0.0
+    picodollars: int | None = 0  # whole ones: a sum of floats depends on which branch came first
     demonstration_only: bool = False
 
 
@@ -213,7 +213,8 @@ class Session:
         the text of one user message. A reply that does not parse is asked again with the error,
         one cut by length with twice the room, a bounded number of times.
 
-        Raises InvalidOutput where no reply is an answer, ConfigError for an unknown role.
+        Raises InvalidOutput where no reply is an answer, RecipeError for messages that are none, and
+        ConfigError for an unknown role or for ``values`` that no template takes.
         """
         messages, stage = self._messages(prompt, values)
         return await self._parsed(shape_of(type_), messages, stage, role, settings or Settings())
@@ -257,7 +258,7 @@ class Session:
             "calls": sorted(asked.calls, key=lambda call: call["branch"]),
             "input_tokens": asked.usage.input_tokens,
             "output_tokens": asked.usage.output_tokens,
-            "cost_usd": None if asked.cost_usd is None else round(asked.cost_usd, 9),
+            "cost_usd": None if asked.picodollars is None else round(asked.picodollars / 1e12, 9),
         }
 
     # ── one call ─────────────────────────────────────────────────────────────────────────────
@@ -346,8 +347,10 @@ class Session:
         ledger, role = self._ledger, asked.role
         ledger.usage += response.usage
         ledger.demonstration_only |= role.capabilities.demonstration_only
-        known = cost is not None and ledger.cost_usd is not None
-        ledger.cost_usd = ledger.cost_usd + cost if known else None  # type: ignore[operator]  # known
+        if cost is None or ledger.picodollars is None:
+            ledger.picodollars = None
+        else:
+            ledger.picodollars += round(cost * 1e12)
         entry = {
             "branch": self._branch,
             "role": asked.name,
@@ -373,8 +376,18 @@ class Session:
     def _messages(
         self, prompt: str | Sequence[Message], values: Mapping[str, object]
     ) -> tuple[Sequence[Message], str]:
-        if not isinstance(prompt, str):
-            return prompt, "messages"
-        if prompt.endswith(".j2"):
+        if isinstance(prompt, str) and prompt.endswith(".j2"):
             return self._context.prompts.render(prompt, values), prompt
-        return [Message("user", prompt)], "text"
+        if values:  # a misspelt argument would be ignored, row after row
+            raise ConfigError(
+                f"generate() has no argument {', '.join(values)}: values are for a template, a prompt "
+                "that ends in .j2; sampling is settings=Settings(…)"
+            )
+        if isinstance(prompt, str):
+            return [Message("user", prompt)], "text"
+        for message in prompt:
+            if not isinstance(message, Message):
+                raise RecipeError(f"a prompt is made of Message, not of {message!r:.80}")
+        if not prompt:
+            raise RecipeError("a prompt needs at least one message")
+        return prompt, "messages"

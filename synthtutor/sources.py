@@ -12,16 +12,28 @@ import sys
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Self
 
 import orjson
 
 from synthtutor.errors import ConfigError
 
-__all__ = ["BadRow", "Occurrences", "Record", "canonical", "existing", "read_rows"]
+__all__ = [
+    "BadRow",
+    "Occurrences",
+    "Record",
+    "canonical",
+    "existing",
+    "json_bytes",
+    "limited",
+    "read_rows",
+    "unfit",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +91,33 @@ def _some(rows: Iterator[Record | BadRow], path: Path) -> Iterator[Record | BadR
 def canonical(row: object) -> bytes:
     """The row's content as JSON bytes that do not depend on the order of its fields.
 
-    Takes JSON values, dataclasses and pydantic models; raises ConfigError for anything else.
+    Takes JSON values, dataclasses and pydantic models, with dates, numbers of numpy, decimals and
+    paths in them; raises ConfigError, naming the field, for anything else.
     """
     try:
-        return orjson.dumps(row, default=_plain, option=orjson.OPT_SORT_KEYS)
+        return json_bytes(row, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
-        raise ConfigError(f"a row must be JSON, a dataclass or a pydantic model: {error}") from None
+        field = unfit(row)
+        where = "" if field is None else f"{field!r}: "
+        raise ConfigError(
+            f"{where}a row must be JSON, a dataclass or a pydantic model: {error}"
+        ) from None
+
+
+def json_bytes(value: object, *, option: int = 0) -> bytes:
+    """The value as JSON. Raises TypeError for what JSON cannot hold."""
+    return orjson.dumps(value, default=_plain, option=option | orjson.OPT_SERIALIZE_NUMPY)
+
+
+def unfit(fields: object) -> str | None:
+    """The first field that JSON cannot hold; None where it is no mapping, or not one field's fault."""
+    if isinstance(fields, Mapping):
+        for name, value in fields.items():
+            try:
+                json_bytes({name: value})
+            except TypeError:
+                return str(name)
+    return None
 
 
 class Occurrences:
@@ -124,8 +157,12 @@ def _plain(value: object) -> object:
     dump = getattr(value, "model_dump", None)
     if callable(dump):
         return dump(mode="json")
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+    if isinstance(value, tuple):  # a named one
+        return value._asdict() if hasattr(value, "_asdict") else list(value)
+    if isinstance(value, datetime):  # one of pandas'; no time at all is no value, as NaN is none
+        return value.isoformat() if value == value else None
+    if isinstance(value, Decimal | PurePath):
+        return str(value)
     raise TypeError(type(value).__name__)
 
 
@@ -254,17 +291,3 @@ def _parquet(path: Path) -> Iterator[Record | BadRow]:
 def limited(rows: Iterable[Any], most: int | None) -> Iterator[Any]:
     """The first ``most`` rows, or all."""
     return islice(rows, most)
-
-
-def evenly(rows: Iterable[Any], count: int) -> list[Any]:
-    """``count`` of the rows (or all, of fewer), evenly spread; in one pass that keeps few of them."""
-    kept: list[Any] = []
-    step = 1
-    for number, row in enumerate(rows):
-        if number % step == 0:
-            kept.append(row)
-            if len(kept) == 8 * count:
-                kept, step = kept[::2], 2 * step
-    if len(kept) <= count:
-        return kept
-    return [kept[place * len(kept) // count] for place in range(count)]

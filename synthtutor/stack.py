@@ -99,10 +99,11 @@ async def stacked(
     }
     for role, model in models_of(config, recipe).items():
         name, _, own_name = model.partition("/")
-        if name not in bases:
-            bases[name] = given.get(name) or open_provider(name, endpoint_of(config, name))
-            if name not in given:
-                exits.push_async_callback(bases[name].aclose)
+        if name in given:
+            bases[name] = _instance(name, given[name])
+        elif name not in bases:
+            bases[name] = open_provider(name, endpoint_of(config, name))
+            exits.push_async_callback(bases[name].aclose)
         capabilities = bases[name].capabilities(own_name)
         price = price_of(model, free=capabilities.free, given=prices)
         if model not in asked:
@@ -119,6 +120,15 @@ async def stacked(
         models = sorted({role.model for role in stack.roles.values()})
         raise ConfigError(f"--batch: no batch API at {', '.join(models)}")
     return stack
+
+
+def _instance(name: str, provider: Provider) -> Provider:
+    if isinstance(provider, type) or not isinstance(provider, Provider):
+        raise ConfigError(
+            f"providers: {name!r} is {provider!r:.80}; give an object with the methods complete, "
+            "capabilities and aclose"
+        )
+    return provider
 
 
 def models_of(config: RunConfig, recipe: Recipe[Any]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from synthtutor.errors import ConfigError, InvalidOutput
 from synthtutor.messages import Response, Schema, storable
 
-__all__ = ["Shape", "mended", "schema_instructions", "shape_of"]
+__all__ = ["OF_FORMAT", "Shape", "mended", "schema_instructions", "shape_of"]
 
 T = TypeVar("T")
 
@@ -40,9 +40,23 @@ _HINTS = {
     "maxLength": "at most {} characters",
     "minimum": "at least {}",
     "maximum": "at most {}",
+    "exclusiveMinimum": "more than {}",
+    "exclusiveMaximum": "less than {}",
+    "multipleOf": "a multiple of {}",
     "pattern": "matching {}",
+    "format": "format {}",
 }
 
+# A text of each format that pydantic asks for: what filler says where words would not be taken.
+OF_FORMAT = {
+    "date-time": "2026-01-31T09:30:00Z",
+    "date": "2026-01-31",
+    "time": "09:30:00Z",
+    "duration": "PT45M",
+    "uuid": "123e4567-e89b-42d3-a456-426614174000",
+    "email": "student@example.com",
+    "uri": "https://example.com/",
+}
 
 # Mending takes time with the square of the length: a longer text would hold up all other calls.
 _MENDABLE = 50_000
@@ -113,7 +127,7 @@ def _shape_of(type_: Hashable) -> Shape[Any]:
     name = getattr(type_, "__name__", "Reply")
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(cast(type[Any], type_))
-        full = adapter.json_schema()
+        full = _unfolded(adapter.json_schema())
     except PydanticUserError as error:
         raise ConfigError(f"{name}: {error.message}") from None
     if full.get("type") != "object":
@@ -145,6 +159,13 @@ def schema_instructions(schema: Schema) -> str:
     )
 
 
+def _unfolded(full: dict[str, Any]) -> dict[str, Any]:
+    """The schema with its root written out: a type that contains itself is only a reference there."""
+    if "$ref" not in full:
+        return full
+    return {**full["$defs"][full["$ref"].rpartition("/")[2]], "$defs": full["$defs"]}
+
+
 def _subset(node: Any, path: str) -> Any:
     """The schema in the subset that every vendor accepts: closed, all required, no constraints."""
     if isinstance(node, list):
@@ -163,6 +184,10 @@ def _subset(node: Any, path: str) -> Any:
             result["anyOf"] = _subset(value, path)
         elif key not in _LOCAL_ONLY and key != "discriminator":
             result[key] = _subset(value, path)
+    if "prefixItems" in node and "items" not in result:  # a tuple; vendors insist on items
+        places = [_subset(place, path) for place in node["prefixItems"]]
+        kinds = [place for nth, place in enumerate(places) if place not in places[:nth]]
+        result["items"] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     hints = [words.format(node[key]) for key, words in _HINTS.items() if key in node]
     if hints:
         result["description"] = f"{node.get('description', '')} ({', '.join(hints)})".strip()

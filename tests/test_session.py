@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 
 from synthtutor.errors import ConfigError, RecipeError
 from synthtutor.journal import Journal
-from synthtutor.messages import Message, Settings, user
-from synthtutor.prices import UNKNOWN
+from synthtutor.messages import Message, Request, Response, Settings, Usage, user
+from synthtutor.prices import UNKNOWN, Price
 from synthtutor.provider import Capabilities
 from synthtutor.reading import Reading
 from synthtutor.session import RunContext, Session
@@ -292,6 +293,25 @@ async def test_lineage_says_what_was_served_and_by_which_prompt(journal: Journal
     assert len(first["prompt_digest"]) == 12
     assert "served" not in first
     assert second["served"] == "another-m"
+
+
+async def test_the_cost_does_not_depend_on_which_branch_came_first(journal: Journal) -> None:
+    # In dollars of floats the first order sums to ….352538 millionths, the second to ….352537.
+    prices = {"a": 0.0001038375, "b": 8.4675e-05, "c": 0.000164025}
+    costs = set()
+    for order in permutations(prices):
+
+        def script(request: Request) -> Response:
+            return Response("yes", Usage(round(prices[request.messages[0].content] * 1e10), 0))
+
+        price = Price("given", per_million=(1e-4, 0.0))
+        asked = session(
+            context(journal, ScriptedProvider(script), price=price), "".join(order).encode()
+        )
+        for branch in order:
+            await asked.branch(branch).generate(str, branch)
+        costs.add(asked.lineage()["cost_usd"])
+    assert len(costs) == 1
 
 
 async def test_an_unknown_price_makes_the_samples_cost_unknown(journal: Journal) -> None:

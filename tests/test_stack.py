@@ -96,3 +96,12 @@ async def test_a_setting_that_the_recipe_gives_is_left_out_and_counted(tmp_path:
     assert list(outcome.summary.left_out) == [("desk/m", "temperature", 6)]
     plain, _ = await made(tmp_path / "plain", config(), ScriptedProvider())
     assert list(plain.summary.left_out) == []
+
+
+@pytest.mark.parametrize("given", [Desk, object()])
+async def test_what_is_no_provider_is_told_before_anything_is_asked(
+    tmp_path: Path, given: Any
+) -> None:
+    with pytest.raises(ConfigError, match=r"providers: 'desk' is .* give an object with"):
+        await made(tmp_path / "run", config(), given)
+    assert not (tmp_path / "run").exists()

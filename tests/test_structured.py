@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import orjson
 import pytest
@@ -46,6 +48,20 @@ class Dog(BaseModel):
 
 class Owner(BaseModel):
     pet: Annotated[Cat | Dog, Field(discriminator="kind")]
+
+
+class Step(BaseModel):
+    says: str
+    then: list[Step]
+    instead: Step | None
+
+
+class Visit(BaseModel):
+    place: tuple[int, str]
+    span: tuple[float, float]
+    at: datetime
+    day: date
+    id: UUID
 
 
 GOOD = '{"words": "yes", "number": 3}'
@@ -138,7 +154,7 @@ def test_every_value_comes_back_from_its_own_json(words: str, number: int) -> No
     assert shape_of(Answer).parse(Response(answer.model_dump_json())) == answer
 
 
-@pytest.mark.parametrize("type_", [Answer, Owner, Point, Scenario])
+@pytest.mark.parametrize("type_", [Answer, Owner, Point, Scenario, Step, Visit])
 def test_plausible_text_of_a_schema_is_an_answer_to_it(type_: type[Any]) -> None:
     shape = shape_of(type_)
     for number in range(10):
@@ -199,6 +215,37 @@ def test_a_tagged_union_is_asked_for_as_any_of() -> None:
     assert b"oneOf" not in orjson.dumps(schema.definition)
     assert b"discriminator" not in orjson.dumps(schema.definition)
     assert [len(option) for option in [schema.definition["properties"]["pet"]["anyOf"]]] == [2]
+
+
+def test_a_type_that_contains_itself_has_an_object_at_its_root() -> None:
+    schema = shape_of(Step).schema
+    assert schema is not None
+    for form in (schema.definition, schema.strict):
+        assert form["type"] == "object"
+        assert form["properties"]["then"]["items"] == {"$ref": "#/$defs/Step"}
+    text = '{"says": "a", "then": [{"says": "b", "then": [], "instead": null}], "instead": null}'
+    assert shape_of(Step).parse(Response(text)).then[0].says == "b"
+
+
+def test_a_tuple_is_asked_for_as_a_list_whose_items_have_a_type() -> None:
+    schema = shape_of(Visit).schema
+    assert schema is not None
+    asked = schema.definition["properties"]
+    assert asked["place"]["items"] == {"anyOf": [{"type": "integer"}, {"type": "string"}]}
+    assert asked["span"]["items"] == {"type": "number"}
+    assert "prefixItems" not in asked["place"]
+
+
+def test_what_a_vendor_does_not_enforce_is_said_in_words() -> None:
+    class Bounded(BaseModel):
+        share: Annotated[float, Field(gt=0, lt=1)]
+        dozens: Annotated[int, Field(multiple_of=12)]
+        day: date
+
+    schema = shape_of(Bounded).schema
+    assert schema is not None
+    said = [field["description"] for field in schema.definition["properties"].values()]
+    assert said == ["(more than 0, less than 1)", "(a multiple of 12)", "(format date)"]
 
 
 def test_a_constraint_that_no_vendor_enforces_is_checked_here() -> None:

@@ -19,3 +19,15 @@ def test_a_type_checker_finds_a_recipes_mistakes(tmp_path: Path) -> None:
     told = {int(line.split(":")[1]) for line in found.splitlines() if ": error: " in line}
     source = file.read_text().splitlines()
     assert told == {number for number, line in enumerate(source, 1) if "# " in line}, found
+
+
+@pytest.mark.slow
+def test_a_configuration_needs_no_plugin_of_a_type_checker(tmp_path: Path) -> None:
+    api = pytest.importorskip("mypy.api")
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from synthtutor.config import RoleSettings, RunConfig\n"
+        "RunConfig(recipe='r', models={'default': 'a/b'}, settings={'judge': RoleSettings()})\n"
+    )
+    found, problems, status = api.run(["--strict", "--config-file", "", str(file)])
+    assert (status, problems) == (0, ""), found

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from hashlib import blake2b
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
+from synthtutor_openai_batches import lines_of
 
 from synthtutor.errors import ConfigError, ProviderError, Rejected, Unavailable, Unreadable
 from synthtutor.messages import Request, Response
@@ -104,14 +105,15 @@ class Batches:
             return
         senseless: orjson.JSONDecodeError | None = None
         for url in dict(_told(found, "filenameToSignedUrls")).values():
-            async for line in self._lines(url):
-                try:
-                    outcome = self._outcome(line)
-                except orjson.JSONDecodeError as error:
-                    senseless = senseless or error
-                else:
-                    if outcome is not None:
-                        yield outcome
+            async with aclosing(self._lines(url)) as lines:
+                async for line in lines:
+                    try:
+                        outcome = self._outcome(line)
+                    except orjson.JSONDecodeError as error:
+                        senseless = senseless or error
+                    else:
+                        if outcome is not None:
+                            yield outcome
         if senseless is not None:
             raise Unreadable(f"a line of the batch's results is no JSON: {senseless.msg}")
 
@@ -157,25 +159,16 @@ class Batches:
         _told(found, "state")
         return dict(found.json())
 
-    async def _lines(self, url: str) -> AsyncIterator[bytes]:
+    async def _lines(self, url: str) -> AsyncGenerator[bytes]:
         """The file's lines, while it arrives."""
-        begun: list[bytes] = []  # of a line whose end has not come yet
         with self._translating():
             async with self._http.stream("GET", url) as response:  # without the key
                 if response.status_code != 200:  # signed for some minutes only: ask for another
                     raise Unavailable(
                         f"HTTP {response.status_code} for a file of a batch's results"
                     )
-                async for piece in response.aiter_bytes():
-                    *ends, rest = piece.split(b"\n")
-                    for end in ends:
-                        line = b"".join((*begun, end))
-                        begun = []
-                        if line.strip():
-                            yield line
-                    begun.append(rest)
-        if last := b"".join(begun).strip():
-            yield last
+                async for line in lines_of(response.aiter_bytes()):
+                    yield line
 
     def _outcome(self, line: bytes) -> tuple[str, Response | ProviderError] | None:
         item = orjson.loads(line)

@@ -8,8 +8,8 @@ its label in its metadata: that is how one whose id was lost is found again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from openai.types import Batch
     from synthtutor_openai import ChatCompletions
 
-__all__ = ["LIMITS", "Batches"]
+__all__ = ["LIMITS", "Batches", "lines_of"]
 
 # OpenAI takes files of 200 MB; the rest is for what surrounds each body in its line.
 LIMITS = BatchLimits(requests=50_000, megabytes=190)
@@ -99,11 +99,12 @@ class Batches:
         found = await self._retrieve(batch)
         senseless: Unreadable | None = None
         for file in filter(None, (found.output_file_id, found.error_file_id)):
-            async for line in self._lines(file):
-                try:
-                    yield self._outcome(line)
-                except Unreadable as error:
-                    senseless = senseless or error
+            async with aclosing(self._lines(file)) as lines:
+                async for line in lines:
+                    try:
+                        yield self._outcome(line)
+                    except Unreadable as error:
+                        senseless = senseless or error
         if senseless is not None:
             raise senseless
 
@@ -142,25 +143,13 @@ class Batches:
             # Without its cause, which may quote the key.
             raise self._provider.translated(error) from None
 
-    async def _lines(self, file: str) -> AsyncIterator[bytes]:
-        """The file's lines, while it arrives.
-
-        Not by the SDK's ``iter_lines``: that also ends a line at U+2028, which JSON may hold.
-        """
+    async def _lines(self, file: str) -> AsyncGenerator[bytes]:
+        """The file's lines, while it arrives."""
         content = self._provider.client.files.with_streaming_response.content(file)
-        begun: list[bytes] = []  # of a line whose end has not come yet
         with self._translating():
             async with content as response:
-                async for piece in response.iter_bytes():
-                    *ends, rest = piece.split(b"\n")
-                    for end in ends:
-                        line = b"".join((*begun, end))
-                        begun = []
-                        if line.strip():
-                            yield line
-                    begun.append(rest)
-        if last := b"".join(begun).strip():
-            yield last
+                async for line in lines_of(response.iter_bytes()):
+                    yield line
 
     def _outcome(self, line: bytes) -> tuple[str, Response | ProviderError]:
         try:
@@ -203,6 +192,24 @@ class Batches:
         if len(found) > _REASONS:
             reasons.append(f"and {len(found) - _REASONS} more")
         return "; ".join(reasons) or "the batch failed, and no reason is said"
+
+
+async def lines_of(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """The lines of what arrives piece by piece, without the empty ones.
+
+    Not by an SDK's ``iter_lines``: that also ends a line at U+2028, which JSON may hold.
+    """
+    begun: list[bytes] = []  # of a line whose end has not come yet
+    async for piece in pieces:
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            line = b"".join((*begun, end))
+            begun = []
+            if line.strip():
+                yield line
+        begun.append(rest)
+    if last := b"".join(begun).strip():
+        yield last
 
 
 def _told(found: Any, name: str) -> Any:

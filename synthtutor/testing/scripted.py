@@ -12,6 +12,7 @@ import orjson
 from synthtutor.errors import ConfigError
 from synthtutor.messages import Request, Response, Usage
 from synthtutor.provider import Capabilities, Endpoint
+from synthtutor.structured import OF_FORMAT
 
 __all__ = ["Scripted", "ScriptedProvider"]
 
@@ -121,12 +122,20 @@ def plausible(request: Request) -> str:
     return orjson.dumps(_value(definition, definition.get("$defs", {}), chance)).decode()
 
 
-def _value(schema: Mapping[str, Any], defs: Mapping[str, Any], chance: random.Random) -> object:
+def _value(
+    schema: Mapping[str, Any],
+    defs: Mapping[str, Any],
+    chance: random.Random,
+    within: frozenset[str] = frozenset(),
+    again: bool = False,
+) -> object:
+    """A value that fits. ``within`` are the types around it; ``again`` says it is one of them."""
     if "$ref" in schema:
-        return _value(defs[schema["$ref"].rsplit("/", 1)[-1]], defs, chance)
+        name = schema["$ref"].rsplit("/", 1)[-1]
+        return _value(defs[name], defs, chance, within | {name}, again or name in within)
     for several in ("anyOf", "oneOf"):
-        if several in schema:
-            return _value(schema[several][0], defs, chance)
+        if several in schema:  # the last is null where a field is optional: there it may end
+            return _value(schema[several][-1 if again else 0], defs, chance, within, again)
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:
@@ -134,21 +143,33 @@ def _value(schema: Mapping[str, Any], defs: Mapping[str, Any], chance: random.Ra
     match schema.get("type", "object"):
         case "string":
             words = _sentence(chance, 12)
-            return words[: schema.get("maxLength", len(words))]
+            fitting = OF_FORMAT.get(schema.get("format", ""), words)
+            return fitting[: schema.get("maxLength", len(fitting))]
         case "boolean":
             return chance.random() < 0.8
         case "integer":
-            low = schema.get("minimum", 0)
-            return chance.randint(low, schema.get("maximum", low + 9))
+            low = schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
+            return chance.randint(
+                low, schema.get("maximum", schema.get("exclusiveMaximum", low + 10) - 1)
+            )
         case "number":
-            low = schema.get("minimum", 0)
-            return round(chance.uniform(low, schema.get("maximum", low + 1)), 3)
+            low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
+            high = schema.get("maximum", schema.get("exclusiveMaximum", low + 1))
+            return round(chance.uniform(low, high), 3)
         case "array":
-            count = schema.get("minItems", 3)
-            return [_value(schema["items"], defs, chance) for _ in range(max(1, count))]
+            return [_value(item, defs, chance, within, again) for item in _items(schema, again)]
         case "null":
             return None
-    return {k: _value(v, defs, chance) for k, v in schema.get("properties", {}).items()}
+    fields = schema.get("properties", {})
+    return {name: _value(own, defs, chance, within, again) for name, own in fields.items()}
+
+
+def _items(schema: Mapping[str, Any], again: bool) -> list[Mapping[str, Any]]:
+    """The schemas of an array's items: a tuple's each its own."""
+    if "prefixItems" in schema:
+        return list(schema["prefixItems"])
+    count = schema.get("minItems", 0) if again else max(1, schema.get("minItems", 3))
+    return [schema.get("items", {})] * min(count, schema.get("maxItems", count))
 
 
 def _sentence(chance: random.Random, words: int) -> str:

@@ -37,12 +37,18 @@ async def bare(session: Session, row: dict[str, Any]) -> Sample:
     return Sample([Message("user", row["q"])])
 
 
+@recipe
+async def of_rows_with_a_type(session: Session, row: Point) -> Sample:
+    return Sample([Message("user", str(row.x))])
+
+
 @recipe(name="with-arguments", roles=("student",))
 async def with_arguments(session: Session, row: Point) -> Sample:
     return Sample([Message("user", str(row.x))])
 
 
 assert_type(bare, Recipe[dict[str, Any]])
+assert_type(of_rows_with_a_type, Recipe[Point])
 assert_type(with_arguments, Recipe[Point])
 assert_type(run(bare, models="a/b", out="o"), Result)
 
