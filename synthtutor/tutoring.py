@@ -43,12 +43,12 @@ SUBJECTS = (
 
 MISCONCEPTION_TYPES: Mapping[str, str] = {
     "why_is_step_necessary": "does not see why one step or condition of the explanation is needed",
-    "how_concepts_relate": "holds two ideas of the explanation to be unrelated, or wrongly related",
-    "counterexample_contradiction": "brings a case that seems to contradict the explanation",
+    "how_concepts_relate": "thinks that two ideas of the explanation are unrelated, or relates them wrongly",
+    "counterexample_contradiction": "brings up a case that seems to contradict the explanation",
     "overgeneralization": "stretches a rule to cases where it does not hold",
-    "confusing_similar_terms": "takes one term for another that sounds or looks alike",
+    "confusing_similar_terms": "confuses a term with another that sounds or looks alike",
     "incorrect_assumption": "reasons well from an assumption that is not true here",
-    "procedural_vs_conceptual": "can carry the procedure out but misreads what it means",
+    "procedural_vs_conceptual": "can carry out the procedure but misreads what it means",
     "misapplying_formula": "uses a correct formula where its conditions are not met",
 }
 

@@ -200,3 +200,28 @@ def test_the_search_answers_on_a_page_opened_from_disk(site: Path) -> None:
         link = visit.page.locator(".md-search-result__link").first
         link.wait_for()
         assert ".html" in (link.get_attribute("href") or "")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "variable", "ground"),
+    [
+        ("default", "--md-typeset-a-color", "ffffff"),
+        ("slate", "--md-typeset-a-color", "1e2129"),
+        ("primary=teal", "--md-primary-fg-color", "ffffff"),
+    ],
+)
+def test_links_and_the_header_stand_out_from_what_is_behind_them(
+    scheme: str, variable: str, ground: str
+) -> None:
+    css = (DOCS / "site.css").read_text(encoding="utf-8")
+    found = re.search(rf"^[^{{\n]*{scheme}[^{{]*\{{[^}}]*{variable}: #(\w{{6}})", css, re.MULTILINE)
+    assert found is not None
+    low, high = sorted(map(_luminance, (found[1], ground)))
+    assert (high + 0.05) / (low + 0.05) >= 4.5, "WCAG 2.2, 1.4.3"
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance by WCAG 2.2, of six hexadecimal digits."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

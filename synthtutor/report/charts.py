@@ -25,9 +25,19 @@ _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 _PATIENCE_S = 60.0
 _WIDTH = 326  # pixels: a phone of 360 less its margins
 _LABELS = 124
-_LONG_LABELS = 176
-_LONGEST_LABEL = 44
+_LONGEST_BESIDE = 20  # characters; longer labels stand above their bars, which keep their width
+_LONGEST_LABEL = 48
 _INK = "currentColor"
+# Above its axis and level: beside it, a font that is wider than the renderer's writes over the numbers.
+_LEVEL = {
+    "titleAngle": 0,
+    "titleAnchor": "end",
+    "titleAlign": "left",
+    "titleBaseline": "bottom",
+    "titleX": 0,
+    "titleY": -8,
+    "labelSeparation": 0,
+}
 _CONFIG = {
     "background": None,
     "font": "Arial, sans-serif",
@@ -44,7 +54,9 @@ _CONFIG = {
         "titleFontWeight": "normal",
         "labelLimit": _LABELS,
         "labelOverlap": True,
+        "labelSeparation": 10,
     },
+    "axisY": _LEVEL,
     "header": {"labelColor": _INK, "labelFontSize": 11, "title": None},
     "text": {"color": _INK, "fontSize": 11},
     "bar": {"color": "var(--mark)"},
@@ -94,38 +106,40 @@ def bars(
         for label, (_, value, text) in zip(_labels(rows), rows, strict=True)
     ]
     top = most or max((value for _, value, _ in rows), default=0) or 1
+    axis: dict[str, Any] = {"title": title, "tickCount": 3, "format": form, "domain": False}
+    if most is not None:
+        axis["values"] = [0, most / 2, most]
     x = {
         "field": "value",
         "type": "quantitative",
         "scale": {"domain": [0, top * 1.3]},  # room for the text at a bar's end
-        "axis": {"title": title, "tickCount": 3, "grid": False, "format": form},
+        "axis": axis,
     }
-    return {
-        "width": _WIDTH,
-        "height": {"step": 20},
-        "autosize": {"type": "fit-x", "contains": "padding"},
-        "data": {"values": values},
-        "encoding": {"x": x, "y": _categories(values)},
-        "layer": [
-            {"mark": {"type": "bar", "height": {"band": 0.7}}},
+    above = _above(values)
+    down = _BELOW if above else 0
+    shape = {"height": 12, "yOffset": down} if above else {"height": {"band": 0.7}}
+    return _listed(
+        values,
+        [
+            {"mark": {"type": "bar", **shape}, "encoding": {"x": x}},
             {
-                "mark": {"type": "text", "align": "left", "dx": 4},
-                "encoding": {"text": {"field": "text", "type": "nominal"}},
+                "mark": {"type": "text", "align": "left", "dx": 4, "dy": down},
+                "encoding": {"x": x, "text": {"field": "text", "type": "nominal"}},
             },
         ],
-    }
+    )
 
 
 def steps(groups: Mapping[str, Sequence[int]], labels: Sequence[str], title: str) -> dict[str, Any]:
     """A histogram for each group, below one another: told apart by place, not by colour."""
     values = [
-        {"group": visible(name), "at": label, "count": count}
+        {"group": visible(f"{name}: samples"), "at": label, "count": count}
         for name, counts in groups.items()
         for label, count in zip(labels, counts, strict=True)
     ]
     return {
         "data": {"values": values},
-        "facet": {"row": {"field": "group", "type": "nominal", "sort": list(groups),
+        "facet": {"row": {"field": "group", "type": "nominal", "sort": None,
                           "header": {"labelOrient": "top", "labelAnchor": "start"}}},
         "spec": {
             "width": _WIDTH - 70,
@@ -135,7 +149,8 @@ def steps(groups: Mapping[str, Sequence[int]], labels: Sequence[str], title: str
                 "x": {"field": "at", "type": "ordinal", "sort": list(labels),
                       "axis": {"title": title, "labelAngle": 0, "labelOverlap": True}},
                 "y": {"field": "count", "type": "quantitative",
-                      "axis": {"title": "samples", "tickCount": 2, "tickMinStep": 1}},
+                      "axis": {"title": None, "tickCount": 2,
+                               "labelExpr": "datum.value % 1 ? '' : format(datum.value, ',d')"}},
             },
         },
         "resolve": {"scale": {"y": "independent"}},
@@ -149,23 +164,18 @@ def ranges(rows: Sequence[tuple[str, float, float, float]], title: str) -> dict[
         for label, (_, low, middle, high) in zip(_labels(rows), rows, strict=True)
     ]
     x = {"type": "quantitative", "axis": {"title": title, "tickCount": 5}, "scale": {"zero": True}}
-    return {
-        "width": _WIDTH,
-        "height": {"step": 20},
-        "autosize": {"type": "fit-x", "contains": "padding"},
-        "data": {"values": values},
-        "encoding": {"y": _categories(values)},
-        "layer": [
+    down = {"yOffset": _BELOW} if _above(values) else {}
+    point = {"type": "point", "filled": True, "size": 70, "color": _INK, "opacity": 1}
+    return _listed(
+        values,
+        [
             {
-                "mark": {"type": "rule", "strokeWidth": 3, "color": "var(--mark)"},
+                "mark": {"type": "rule", "strokeWidth": 3, "color": "var(--mark)", **down},
                 "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"}},
             },
-            {
-                "mark": {"type": "point", "filled": True, "size": 70, "color": _INK, "opacity": 1},
-                "encoding": {"x": {"field": "middle", **x}},
-            },
+            {"mark": {**point, **down}, "encoding": {"x": {"field": "middle", **x}}},
         ],
-    }
+    )
 
 
 def line(values: Sequence[float], width: float, title: str, unit: str) -> dict[str, Any]:
@@ -185,27 +195,45 @@ def line(values: Sequence[float], width: float, title: str, unit: str) -> dict[s
         },
         "encoding": {
             "x": {"field": "at", "type": "quantitative",
-                  "axis": {"title": f"{unit} of work", "tickCount": 5, "grid": False}},
+                  "axis": {"title": f"{unit} since the start", "tickCount": 5, "grid": False}},
             "y": {"field": "value", "type": "quantitative",
                   "axis": {"title": title, "tickCount": 4}},
         },
     }  # fmt: skip
 
 
-def _categories(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The axis of labels, in the order given; long ones get more room, and bars less."""
-    long = any(len(row["label"]) > _LONGEST_LABEL // 2 for row in values)
+_BELOW = 8  # pixels that a mark is moved down where its label stands above it
+
+
+def _above(values: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the labels are too long to stand beside their marks."""
+    return any(len(row["label"]) > _LONGEST_BESIDE for row in values)
+
+
+def _listed(
+    values: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A chart with a line for each label, in the order given."""
+    above = _above(values)
+    axis = {"title": None, "ticks": False, "domain": False, "grid": False, "labelOverlap": False}
+    label = {
+        "mark": {"type": "text", "align": "left", "dy": -_BELOW, "limit": _WIDTH},
+        "encoding": {"x": {"value": 0}, "text": {"field": "label", "type": "nominal"}},
+    }
     return {
-        "field": "label",
-        "type": "nominal",
-        "sort": None,
-        "axis": {
-            "title": None,
-            "ticks": False,
-            "domain": False,
-            "labelOverlap": False,
-            "labelLimit": _LONG_LABELS if long else _LABELS,
+        "width": _WIDTH,
+        "height": {"step": 36 if above else 20},
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "data": {"values": values},
+        "encoding": {
+            "y": {
+                "field": "label",
+                "type": "nominal",
+                "sort": None,
+                "axis": None if above else axis,
+            }
         },
+        "layer": [label, *layers] if above else [*layers],
     }
 
 

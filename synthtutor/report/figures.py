@@ -6,7 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Figure", "Section", "Table", "count", "money", "percent", "spoken", "table"]
+__all__ = [
+    "Figure",
+    "Section",
+    "Table",
+    "count",
+    "counted",
+    "money",
+    "percent",
+    "spoken",
+    "table",
+]
 
 Cells = Sequence[str]
 _LISTED = 200
@@ -48,8 +58,16 @@ def table(headings: Cells, rows: Iterable[Cells]) -> Table:
 
 
 def percent(share: float | None) -> str:
-    """A share of one as a whole percentage."""
-    return "–" if share is None else f"{share:.0%}"
+    """A share of one as a whole percentage; what is not nothing is not 0%, what is not all not 100%."""
+    if share is None:
+        return "–"
+    if 0 < share < 0.001:
+        return "<0.1%"
+    if 0.999 < share < 1:
+        return ">99.9%"
+    if 0 < share < 0.01 or 0.99 < share < 1:
+        return f"{share:.1%}"
+    return f"{share:.0%}"
 
 
 def count(number: float) -> str:
@@ -57,10 +75,18 @@ def count(number: float) -> str:
     return f"{number:,}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with what it counts: 1 call, 2 calls."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def money(dollars: float, unpriced_calls: int = 0) -> str:
     """US dollars; calls without a known price are said, never counted as 0."""
     amount = f"${dollars:,.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4f}"
-    return f"{amount} + {unpriced_calls:,} calls of unknown price" if unpriced_calls else amount
+    if not unpriced_calls:
+        return amount
+    unknown = f"{counted(unpriced_calls, 'call')} of unknown price"
+    return f"{amount} + {unknown}" if dollars else unknown
 
 
 def spoken(name: str) -> str:

@@ -18,7 +18,7 @@ from synthtutor.export.destination import replacing
 from synthtutor.markup import rendered, visible
 from synthtutor.report.charts import check_renderer, drawn
 from synthtutor.report.facts import Facts, gather
-from synthtutor.report.figures import count, money, percent
+from synthtutor.report.figures import count, counted, money, percent
 from synthtutor.report.sections import matrix, sections
 from synthtutor.report.spending import moment
 
@@ -102,14 +102,14 @@ def _picture(svg: str | None, title: str) -> Markup | None:
     if svg is None:
         return None
     bare = re.sub(r' (?:aria-[a-z]+|role)="[^"]*"', "", svg)
-    label = f"{visible(title)}. The table below it has the same figures."
+    label = f"Chart: {visible(title)}. The table below has the same figures."
     named = Markup('<svg role="img" aria-label="{}" ').format(label)
     return Markup(bare.replace("<svg ", str(named), 1))  # noqa: S704  # the renderer escapes texts
 
 
 def _breakable(text: str) -> Markup:
-    """A name that may be broken after its dots and strokes."""
-    return Markup(re.sub(r"([._/:-])", r"\1<wbr>", str(Markup.escape(visible(text)))))  # noqa: S704
+    """A name that may be broken after its dots and strokes, but not within a number."""
+    return Markup(re.sub(r"([_/:-]|\.(?!\d))", r"\1<wbr>", str(Markup.escape(visible(text)))))  # noqa: S704
 
 
 def _tiles(facts: Facts) -> list[tuple[str, str, str]]:
@@ -119,6 +119,9 @@ def _tiles(facts: Facts) -> list[tuple[str, str, str]]:
     decided = summary.kept + summary.outcomes.get("rejected", 0)
     controls = summary.controls
     caught = controls.caught / controls.planted if controls.planted else None
+    calls, unpriced = counted(summary.calls, "call"), summary.unpriced_calls
+    if unpriced:
+        calls += f", {count(unpriced)} of them without a known price"
     dropped = [
         f"{count(summary.outcomes[name])} {name}"
         for name in ("rejected", "undetermined", "failed")
@@ -127,14 +130,14 @@ def _tiles(facts: Facts) -> list[tuple[str, str, str]]:
     return [
         ("kept", count(summary.kept), f"of {count(summary.made)} made"),
         ("yield", percent(summary.kept / summary.made if summary.made else None),
-         f"{percent(summary.kept / decided if decided else None)} of those decided"),
+         f"{percent(summary.kept / decided if decided else None)} of kept and rejected"),
         ("dropped", count(summary.made - summary.kept), ", ".join(dropped) or "none"),
-        ("paid", money(summary.cost_usd, summary.unpriced_calls), f"{count(summary.calls)} calls"),
-        ("each kept sample", "–" if per_kept is None else money(per_kept),
-         "none kept, or a price is unknown" if per_kept is None else "all costs by what was kept"),
+        ("cost", "unknown" if unpriced and not summary.cost_usd else money(summary.cost_usd), calls),
+        ("cost per kept sample", "–" if per_kept is None else money(per_kept),
+         "none kept, or a price is unknown" if per_kept is None else "total cost ÷ kept samples"),
         ("tokens", count(summary.input_tokens + summary.output_tokens),
          f"{count(summary.input_tokens)} in, {count(summary.output_tokens)} out"),
-        ("defects caught", percent(caught),
+        ("planted defects caught", percent(caught),
          f"{controls.caught} of {controls.planted} planted" if controls.planted else "none planted"),
     ]  # fmt: skip
 
@@ -149,15 +152,15 @@ def _notes(facts: Facts) -> list[str]:
     if summary.judge_is_writer:
         found.append("The judge is the writer: one model judged its own texts.")
     if not summary.complete:
-        found.append("The run is not complete: this is as far as it has come.")
+        found.append("The run is not complete: the figures cover what has been made so far.")
     if summary.unpriced_calls:
         found.append(
-            f"{count(summary.unpriced_calls)} calls have no known price and are in no sum of dollars."
+            f"{counted(summary.unpriced_calls, 'call')} without a known price: not in any sum of dollars."
         )
     if summary.left is not None:
         usd = summary.left.usd
-        cost = "" if usd is None else f", about {money(usd)} at what a row has cost so far"
-        found.append(f"{count(summary.left.rows)} rows have no sample yet{cost}.")
+        cost = "" if usd is None else f", about {money(usd)} at the cost per row so far"
+        found.append(f"{counted(summary.left.rows, 'row')} still without a sample{cost}.")
     return found
 
 

@@ -10,14 +10,14 @@ from synthtutor.quality.quoting import TRUE_QUOTES
 from synthtutor.report import charts
 from synthtutor.report.attributes import in_order, readable
 from synthtutor.report.facts import Facts
-from synthtutor.report.figures import Figure, Section, count, percent, spoken, table
+from synthtutor.report.figures import Figure, Section, count, counted, percent, spoken, table
 from synthtutor.report.spending import pace, spending
 from synthtutor.report.tally import SCORE_BINS
 
 __all__ = ["Matrix", "matrix", "sections"]
 
 _CHARTED = 20
-_GROUPS = 24
+_GROUPS = 40
 _MATRIX = (60, 40)
 _SHADES = 7
 
@@ -25,6 +25,8 @@ _SHADES = 7
 @dataclass(frozen=True, slots=True)
 class Matrix:
     """Kept of made for each row and column value; ``shade`` (0 to 6) grows with what was kept.
+
+    ``most`` is the largest number kept in a cell.
 
     ``cells`` are (kept, made, shade), or None where nothing was made.
     """
@@ -36,6 +38,7 @@ class Matrix:
     filled: int
     possible: int | None
     left_out: int
+    most: int
 
 
 def sections(facts: Facts) -> list[Section]:
@@ -73,6 +76,7 @@ def matrix(facts: Facts) -> Matrix | None:
         sum(counts["kept"] > 0 for counts in tally.cells.values()),
         facts.summary.cells if by_known else None,
         len(tally.cells) - inside,
+        most,
     )
 
 
@@ -90,9 +94,13 @@ def _cell(counts: Mapping[str, int] | None, most: int) -> tuple[int, int, int] |
 def _judged(facts: Facts) -> Section:
     verdicts = facts.statistics["verdicts"]
     if not verdicts["criteria"]:
-        return Section("judged", "What the judge said", absent="Nothing was judged by a rubric.")
+        absent = "Nothing was judged with a rubric."
+        if not _has_judge(facts):
+            absent = "Nothing was judged: no judge took part in this run."
+        return Section("judged", "What the judge said", absent=absent)
+    full = "Lowest first. The table has each criterion in full."
     figures = [
-        _rates("Pass rate per criterion", "Lowest first.", "criterion", verdicts["criteria"]),
+        _rates("Pass rate per criterion", full, "criterion", verdicts["criteria"]),
         _rates("Pass rate per dimension", "Lowest first.", "dimension", verdicts["dimensions"]),
     ]
     if facts.tally.scored:
@@ -102,23 +110,25 @@ def _judged(facts: Facts) -> Section:
     return Section("judged", "What the judge said", figures)
 
 
+def _has_judge(facts: Facts) -> bool:
+    return any(entry["role"] == "judge" for entry in facts.summary.account)
+
+
 def _evidence(found: Mapping[str, Mapping[str, Any]]) -> Figure:
     """How much of what each judge quoted does stand in the texts it judged."""
     low = [judge for judge, entry in found.items() if entry["share"] < TRUE_QUOTES]
     note = (
-        "Of the verdicts that quote evidence, those whose words stand in the judged text, whatever "
-        "their case, spaces and quotation marks."
+        "How often the words that the judge quotes are really in the text it judged (case, spaces "
+        "and quotation marks are ignored)."
     )
     if low:
-        note += (
-            f" Below {TRUE_QUOTES:.0%}: read verdicts of {' and '.join(low)} before you trust them."
-        )
+        note += f" Below {TRUE_QUOTES:.0%}: read some verdicts of {' and '.join(low)} before you trust them."
     rows = [
         (judge, percent(entry["share"]), count(entry["found"]), count(entry["quoting"]))
         for judge, entry in found.items()
     ]
-    headings = ("judge", "quoted truly", "found", "verdicts that quote")
-    return Figure("Evidence that is there", note, None, table(headings, rows))
+    headings = ("judge", "share found", "found", "quotes")
+    return Figure("Quoted evidence", note, None, table(headings, rows))
 
 
 def _rates(title: str, note: str, kind: str, found: Mapping[str, Mapping[str, Any]]) -> Figure:
@@ -155,8 +165,8 @@ def _scores(facts: Facts) -> Figure:
         for nth in range(n)
     ]
     note = (
-        f"Weighted score of {count(facts.tally.scored)} judged samples, from 0 to 1; "
-        "each bar begins at its label."
+        f"Weighted score of {counted(facts.tally.scored, 'judged sample')}, from 0 (worst) to 1 (best), "
+        "by outcome. A bar labelled 0.7 counts scores from 0.7 up to 0.8."
     )
     return Figure(
         "Judge scores",
@@ -167,11 +177,14 @@ def _scores(facts: Facts) -> Figure:
 
 
 def _controls(facts: Facts) -> Section:
-    title, controls = "Planted defects: did the judge see them?", facts.summary.controls
+    title, controls = "Planted defects: did the judge catch them?", facts.summary.controls
     if not controls.planted:
-        return Section(
-            "controls", title, absent="No controls were made: nothing is known of the judge."
-        )
+        absent = "No defects were planted (see --controls), so it is not known how reliable the judge is."
+        if facts.config.controls and not facts.summary.complete:
+            absent = "None yet: they are planted at the end of a run, and this one is not complete."
+        if not _has_judge(facts):
+            absent = "No defects were planted: no judge took part in this run."
+        return Section("controls", title, absent=absent)
     defects = (controls.by_defect or {}).items()
     chart = charts.bars(
         [(spoken(name), caught / planted, f"{caught} of {planted}")
@@ -183,7 +196,8 @@ def _controls(facts: Facts) -> Section:
     note = (
         f"Caught {controls.caught} of {controls.planted} ({percent(controls.caught / controls.planted)}), "
         f"{controls.unanswered} unanswered, {controls.failed} not judged; kept {controls.sound_kept} of "
-        f"{controls.planted} texts while they were sound. Read this before the keep rate."
+        f"the {counted(controls.planted, 'text')} without the defect. A judge that misses planted defects "
+        "misses real ones too, so read this before the yield."
     )
     rows = [(spoken(name), str(caught), str(planted)) for name, (caught, planted) in defects]
     figure = Figure("Catch rate", note, chart, table(("defect", "caught", "planted"), rows))
@@ -196,10 +210,12 @@ def _controls(facts: Facts) -> Section:
 def _rejections(facts: Facts) -> Section:
     title, reasons = "Why samples were dropped", facts.summary.reasons
     if not reasons:
-        return Section("dropped", title, absent="No sample was dropped for a stated reason.")
+        dropped = facts.summary.made - facts.summary.kept
+        absent = "No reasons were recorded." if dropped else "No sample was dropped."
+        return Section("dropped", title, absent=absent)
     chart = charts.bars([(reason, times, count(times)) for reason, times in reasons], "samples")
     rows = [(reason, count(times)) for reason, times in reasons]
-    note = "The commonest reasons; a sample may have several."
+    note = "The most common reasons; a sample may have several."
     figure = Figure("Reasons", note, chart, table(("reason", "samples"), rows))
     return Section("dropped", title, [figure])
 
@@ -215,29 +231,36 @@ def _texts(facts: Facts) -> Section:
     if not any(found["n"] for found in words.values()):
         return Section("texts", title, absent="No kept sample has a turn by the assistant.")
     note = (
-        f"Of each turn by the assistant in {count(tally.measured)} kept samples. The mark is the median, "
-        "the line spans the middle 80 %."
+        f"Of each turn by the assistant in {counted(tally.measured, 'kept sample')}. The dot is the "
+        "median, the line spans the middle 80%."
     )
-    return Section(
-        "texts",
-        title,
-        [
-            _spread("Words per turn", note, by, "words", words),
-            _spread("Reading grade (Flesch–Kincaid)", note, by, "school grade", grades),
-        ],
-    )
+    figures = [_spread("Words per turn", note, by, "words", words)]
+    if any(found["n"] for found in grades.values()):  # a label that is a number has none
+        name = "Reading grade (Flesch–Kincaid)"
+        figures.append(_spread(name, note, by, "US school grade", grades))
+    return Section("texts", title, figures)
 
 
 def _spread(
     title: str, note: str, by: str, unit: str, found: Mapping[str, Mapping[str, Any]]
 ) -> Figure:
     there = {name: entry for name, entry in found.items() if entry["n"]}
-    drawn = [(n, e["p10"], e["p50"], e["p90"]) for n, e in there.items()][:_GROUPS]
+    drawn = [
+        (
+            f"grade {n}" if by == "grade" and n.isdecimal() else spoken(n),
+            e["p10"],
+            e["p50"],
+            e["p90"],
+        )
+        for n, e in there.items()
+    ][:_GROUPS]
     rows = [
-        (name, count(e["n"]), *(f"{e[key]:.1f}" for key in ("mean", "p10", "p50", "p90")))
+        (spoken(name), count(e["n"]), *(f"{e[key]:.1f}" for key in ("mean", "p10", "p50", "p90")))
         for name, e in there.items()
     ]
-    headings = (by, "turns", "mean", "10 %", "median", "90 %")
+    headings = (by, "turns", "mean", "10th percentile", "median", "90th percentile")
+    if len(there) > _GROUPS:
+        note += f" The chart has the first {_GROUPS}."
     return Figure(title, note, charts.ranges(drawn, unit) if drawn else None, table(headings, rows))
 
 
@@ -245,12 +268,16 @@ def _repeats(facts: Facts) -> Section:
     title = "Duplicates and openers"
     said, sides = facts.statistics["assistant"], facts.statistics["near_duplicates"]
     if not said["texts"]:
-        return Section("repeats", title, absent="No kept sample has a turn by the assistant.")
+        return Section(
+            "repeats",
+            title,
+            absent="No kept sample has a turn by the assistant that is long enough to compare.",
+        )
     top = said["openers"]["top"]
     opener = Figure(
-        "How turns begin",
-        f"First three words of {count(said['texts'])} turns; the commonest begin "
-        f"{percent(said['openers']['top_10_share'])} of them.",
+        "How replies begin",
+        f"First three words of {counted(said['texts'], 'turn')} by the assistant. The ten most common "
+        f"openings account for {percent(said['openers']['top_10_share'])}.",
         charts.bars([(e["phrase"], e["share"], percent(e["share"])) for e in top], "share of turns", form="%"),
         table(
             ("first words", "turns", "share"),
@@ -259,21 +286,23 @@ def _repeats(facts: Facts) -> Section:
     )  # fmt: skip
     distinct = said["diversity"]
     copies = [
-        (f"{role}'s side", count(side["texts"]), count(side["copies"]), percent(side["share"]))
+        (role, count(side["texts"]), count(side["copies"]), percent(side["share"]))
         for role, side in sides.items()
     ]
     duplicates = Figure(
         "Near-duplicates",
-        f"Texts that nearly repeat an earlier one, in {count(facts.statistics['texts_measured'])} kept samples.",
+        "Texts that nearly repeat an earlier one, in "
+        f"{counted(facts.statistics['texts_measured'], 'kept sample')}.",
         None,
-        table(("text", "measured", "copies", "share"), copies),
+        table(("turns by", "measured", "copies", "share"), copies),
     )
     variety = Figure(
-        "Variety of words",
-        "Different runs of words among all; falls with the size of a corpus.",
+        "Variety of wording",
+        "How many of all sequences of one, two and three words are different (distinct-n). "
+        "The share falls as a data set grows.",
         None,
         table(
-            ("runs of", "different", "share"),
+            ("sequences of", "different", "share"),
             [
                 (f"{name[-1]} word{'s' * (name[-1] != '1')}", count(e["different"]), percent(e["share"]))
                 for name, e in distinct.items()
@@ -293,5 +322,5 @@ def _costs(facts: Facts) -> Section:
 def _calls(facts: Facts) -> Section:
     figures = pace(facts)
     return Section(
-        "calls", "Calls over time", figures, "" if figures else "No calls were journaled."
+        "calls", "Calls over time", figures, "" if figures else "No calls have been made."
     )

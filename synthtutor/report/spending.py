@@ -44,7 +44,9 @@ def _by_stage(entries: list[dict[str, Any]]) -> Figure:
         for e in dearest[:_CHARTED]
     ]
     unit = "US dollars" if paid else "tokens"
-    note = "" if paid else "Nothing that was called has a price above zero, so tokens are charted."
+    note = (
+        "" if paid else "No model called has a known price above zero, so the chart shows tokens."
+    )
     headings = ("stage", "model", "calls", "input", "of it cached", "output", "cost")
     chart = charts.bars(charted, unit) if charted else None
     return Figure(f"{unit[0].upper()}{unit[1:]} by stage and model", note, chart, table(headings, rows))  # fmt: skip
@@ -56,8 +58,8 @@ def _by_outcome(account: Any) -> Figure:
         (spoken(e["outcome"]), count(e["calls"]), count(_tokens(e)), money(e["cost_usd"], e["unpriced"]))
         for e in entries
     ]  # fmt: skip
-    note = "By what became of the sample that the calls were made for."
-    return Figure("What it went into", note, None, table(("outcome", "calls", "tokens", "cost"), rows))  # fmt: skip
+    note = "By the outcome of the sample that the calls were made for; control: planted defects."
+    return Figure("Cost by outcome", note, None, table(("outcome", "calls", "tokens", "cost"), rows))  # fmt: skip
 
 
 def _estimate(expected: Expectation, unpriced: int) -> Figure:
@@ -74,13 +76,13 @@ def _estimate(expected: Expectation, unpriced: int) -> Figure:
     )
     inside = expected.low_usd <= expected.billed_usd <= expected.high_usd
     if expected.ratio is None:
-        note = "The run is not complete, or has calls of unknown price: not to be compared yet."
+        note = "Cannot be compared yet: the run is not complete, or some calls have no known price."
     else:
         note = (
-            f"Billed is {expected.ratio:.0%} of what was expected, "
-            f"{'inside' if inside else 'outside'} the range that was told before the run."
+            f"The bill is {expected.ratio:.0%} of the expected cost, "
+            f"{'inside' if inside else 'outside'} the range estimated before the run."
         )
-    return Figure("Estimated and billed", note, chart, table(("", "US dollars"), rows))
+    return Figure("Estimated and billed", note, chart, table(("amount", "US dollars"), rows))
 
 
 def pace(facts: Facts) -> list[Figure]:
@@ -101,9 +103,9 @@ def _over_time(found: Timeline) -> Figure:
             zip(found.calls, per_minute, found.tokens, strict=True)
         )
     ]
-    chart = charts.line(per_minute, found.width_s / scale, "calls a minute", unit)
-    headings = ("time of work", "calls", "a minute", "tokens")
-    return Figure("Calls that landed", _NOTE, chart, table(headings, rows))
+    chart = charts.line(per_minute, found.width_s / scale, "calls per minute", unit)
+    headings = ("time", "calls", "per minute", "tokens")
+    return Figure("Calls per minute", _NOTE, chart, table(headings, rows))
 
 
 def _in_flight(found: Timeline) -> Figure:
@@ -112,13 +114,14 @@ def _in_flight(found: Timeline) -> Figure:
         (_span(nth, found, scale, unit), f"{mean:,.1f}") for nth, mean in enumerate(found.in_flight)
     ]
     note = (
-        f"Mean number at once; at most {found.busiest:,.1f}. Calls that never landed are not in it."
+        "Concurrency: how many calls were waiting for a reply at the same time, on average "
+        f"(at most {found.busiest:,.1f}). Calls that got no reply are not counted."
     )
     chart = charts.line(found.in_flight, found.width_s / scale, "calls in flight", unit)
-    return Figure("Calls in flight", note, chart, table(("time of work", "in flight"), rows))
+    return Figure("Calls in flight", note, chart, table(("time", "in flight"), rows))
 
 
-_NOTE = "Time between sessions of the run is left out, and so are batched calls."
+_NOTE = "Replies received. Pauses between sessions and batched calls are left out."
 
 
 def _sessions(found: Timeline) -> Figure:
@@ -130,10 +133,20 @@ def _sessions(found: Timeline) -> Figure:
     limited = sum(session.rate_limited for session in found.sessions)
     retries = sum(session.retries for session in found.sessions)
     note = (
-        f"{count(retries)} calls were made again, {count(limited)} of them after a 429 (too many "
-        "requests). The journal counts these by session; a session that was killed wrote none down."
+        f"{'No' if not retries else count(retries)} {'retry' if retries == 1 else 'retries'}, "
+        f"{count(limited)} of them after a 429 (too many requests). These are counted per session; a "
+        "session that was killed recorded none."
     )
-    headings = ("session", "begun (UTC)", "lasted", "calls", "batched", "retries", "429s", "ended")
+    headings = (
+        "session",
+        "started (UTC)",
+        "length",
+        "calls",
+        "batched",
+        "retries",
+        "429s",
+        "ended",
+    )
     return Figure("Sessions, retries and 429s", note, None, table(headings, rows))
 
 

@@ -49,6 +49,16 @@ class Verdict(NamedTuple):
     passed: bool | None
     evidence: str
 
+    @property
+    def mark(self) -> str:
+        """The result in words and a sign; a criterion of negative weight describes a fault."""
+        fault = self.weight.startswith("-")
+        if self.passed is None:
+            return "? not answered"
+        if self.passed:
+            return "✓ fault not found" if fault else "✓ passed"
+        return "✕ fault found" if fault else "✕ not met"
+
 
 class Said(NamedTuple):
     """A message or a turn. ``beliefs`` are what was believed of the student after it."""

@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["ATTRIBUTES", "Entry", "entry"]
+__all__ = ["ATTRIBUTES", "Entry", "brief", "entry"]
 
 # Where recipes say what a sample is about; the first place that has something counts.
 ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "subject": ("subject",),
-    "topic": ("topic", "malrule.topic"),
     "misconception": ("misconception_type", "malrule.name", "malrule", "misconception"),
     "grade": ("grade", "persona.grade", "student_persona.grade", "draw.class_level"),
     "persona": ("student_persona.type", "persona.manner", "draw.temperament"),
+    "topic": ("topic", "malrule.topic"),  # often another in every sample, so below the others
     "mode": ("mode",),
     "source": ("source",),
     "defect": ("defect", "pair.defect"),
@@ -34,6 +34,19 @@ class Entry(NamedTuple):
     cost_usd: float | None
     attributes: tuple[tuple[str, str], ...]
     text: str
+
+
+_EMPHASIS = re.compile(
+    r"(\*\*|__|`)(?=\S)(?P<strong>[^$\n]+?)(?<=\S)\1"
+    r"|(?<![\w*])\*(?=[^\s*])(?P<em>[^*$\n]+?)(?<=[^\s*])\*(?![\w*])"
+)
+
+
+def brief(line: str) -> str:
+    """A line of a list without the signs of emphasis, and without a formula that was cut in two."""
+    if line.endswith("…") and line.count("$") % 2:
+        line = f"{line[: line.rindex('$')].rstrip()} …"
+    return _EMPHASIS.sub(lambda found: found["strong"] or found["em"], line)
 
 
 def entry(body: Mapping[str, Any], kind: str, outcome: str, reason: str) -> Entry:

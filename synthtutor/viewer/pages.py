@@ -21,6 +21,7 @@ from synthtutor.markup import rendered, shown, visible
 from synthtutor.ratings import Rating
 from synthtutor.viewer import comparing, queries
 from synthtutor.viewer.details import Details, details
+from synthtutor.viewer.entries import brief
 from synthtutor.viewer.forms import FORM, fields_of, here, rating_of
 from synthtutor.viewer.people import agreement
 from synthtutor.viewer.queries import Line, Query
@@ -50,10 +51,12 @@ class Pages:
             return RedirectResponse("/run/0", 303)
         found = []
         for run in self.runs:
-            samples, left = run.index.refresh()
+            _, left = run.index.refresh()
             with run.index.reading() as connection:
-                counts = queries.facets(connection, Query(), {})
-            found.append((run, samples, left, dict(counts.values.get("outcome", ()))))
+                kinds = queries.kinds(connection)
+                outcomes = dict(queries.facets(connection, Query(), {}).values.get("outcome", ()))
+            made, controls = kinds.get("sample", 0), kinds.get("control", 0)
+            found.append((run, made, controls, left, outcomes, run.about))
         return self._page(request, "home.html", found=found)
 
     def samples(self, request: Request) -> Response:
@@ -116,7 +119,7 @@ class Pages:
             mine=raters.get(who) or Rating(found.id, who),
             others=[rating for name, rating in sorted(raters.items()) if name != who],
             review=run.ratings.review(found.id),
-            elsewhere=[other for other in self.runs if other is not run],
+            elsewhere=[r for r in self.runs if r is not run and r.has(bytes.fromhex(found.id))],
             saved="saved" in request.query_params,
         )
 
@@ -317,12 +320,14 @@ def _templates() -> jinja2.Environment:
     )
     filters: Mapping[str, Callable[..., Any]] = {
         "shown": shown,
+        "brief": lambda text: shown(brief(text)),
         "rendered": rendered,
         "visible": visible,
         "money": _money,
         "share": lambda value: "–" if value is None else f"{value:.0%}",
         "two": lambda value: "–" if value is None else f"{value:.2f}",
         "count": lambda value: f"{value:,}",
+        "counted": lambda value, noun: f"{value:,} {noun}{'s' * (value != 1)}",
     }
     made.filters.update(filters)
     made.globals.update(ORDERS=queries.ORDERS, PEOPLE=queries.PEOPLE, COUNTED=queries.COUNTED)

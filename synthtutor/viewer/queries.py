@@ -18,7 +18,18 @@ from urllib.parse import urlencode
 
 from synthtutor.viewer.entries import ATTRIBUTES
 
-__all__ = ["COUNTED", "ORDERS", "PEOPLE", "Facets", "Line", "Query", "facets", "neighbour", "page"]
+__all__ = [
+    "COUNTED",
+    "ORDERS",
+    "PEOPLE",
+    "Facets",
+    "Line",
+    "Query",
+    "facets",
+    "kinds",
+    "neighbour",
+    "page",
+]
 
 COUNTED = 50_000  # so many samples are counted exactly; also what is taken for rare
 _FEW = 12  # values that fit beside a list even if each is one sample's
@@ -209,6 +220,13 @@ class Facets(NamedTuple):
     total: int | None
     values: Mapping[str, list[tuple[str, int]]]
     whole: bool
+
+
+def kinds(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many there are of each kind: samples, and controls with their planted defects."""
+    return dict(
+        connection.execute("SELECT value, count FROM attribute WHERE name = 'kind' AND count > 0")
+    )
 
 
 def facets(

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from synthtutor.errors import ConfigError
 from synthtutor.ratings import FILE, Rating, Ratings, append
 from synthtutor.viewer.details import Details
@@ -40,6 +42,23 @@ class Run:
     def name(self) -> str:
         """The last two parts of its folder: enough to tell runs apart."""
         return "/".join(self.folder.resolve().parts[-2:]).lstrip("/")
+
+    @property
+    def about(self) -> str:
+        """The recipe and the models of the newest session, as far as the journal names them."""
+        with self.index.source() as source:
+            row = source.execute(
+                "SELECT configuration FROM passes ORDER BY pass DESC LIMIT 1"
+            ).fetchone()
+        found = orjson.loads(row[0]) if row else {}
+        models = {str(model) for model in (found.get("models") or {}).values()}
+        return " · ".join(filter(None, [str(found.get("recipe") or ""), ", ".join(sorted(models))]))
+
+    def has(self, sample: bytes) -> bool:
+        """Whether the run has a sample of that id."""
+        with self.index.source() as source:
+            row = source.execute("SELECT 1 FROM samples WHERE sample = ?", (sample,)).fetchone()
+        return row is not None
 
     def groups(self, samples: int) -> Mapping[str, Collection[bytes]]:
         """Which samples people have rated and how; found anew when there are more of either."""

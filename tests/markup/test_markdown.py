@@ -76,7 +76,7 @@ def check(text: str) -> Read:
     assert not strange
     assert not read.open
     for name, value in read.attributes:
-        assert name in ("class", "start")
+        assert name in ("class", "start", "tabindex")
         assert re.fullmatch(r"[a-z]+|\d{1,9}", value or "")
     return read
 
@@ -96,7 +96,7 @@ def check(text: str) -> Read:
         ("one\n**two**", "<p>one<br><strong>two</strong></p>"),
         ("> said\n\n---", "<blockquote><p>said</p></blockquote><hr>"),
         ("| a | b |\n|--:|---|\n| 1 | 2 |", TABLE),
-        ("```python\nx < 1\n```", '<pre><span class="language">python</span><code>x &lt; 1\n</code></pre>'),
+        ("```python\nx < 1\n```", '<pre tabindex=0><span class="language">python</span><code>x &lt; 1\n</code></pre>'),
     ],
 )  # fmt: skip
 def test_markdown_is_shown_as_it_is_meant(text: str, html: str) -> None:

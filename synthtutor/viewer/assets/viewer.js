@@ -150,7 +150,7 @@ if (body.dataset.state) {
       const more = found.samples - Number(body.dataset.samples);
       const line = find("#new");
       line.hidden = more <= 0;
-      line.firstElementChild.textContent = `${more.toLocaleString("en")} more samples: show them`;
+      line.firstElementChild.textContent = `${more.toLocaleString("en")} new sample${more === 1 ? "" : "s"}: show`;
     } catch { /* the viewer was ended; what is shown stays */ }
   }, 5000);
 }
