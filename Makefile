@@ -8,6 +8,11 @@ PROVIDERS := -e providers/openai -e providers/anthropic -e providers/google -e p
 TRAINING := .venv-training
 DOCS := .venv-docs
 
+# More than there may be cores: the slow tests spend half of their time waiting, for retries and polls.
+WORKERS ?= 4
+# The tests start hundreds of processes, each of which would compile the whole package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-fast test-training check format docs clean
 
 demo: $(VENV)/.demo
@@ -18,7 +23,7 @@ test: $(VENV)/.dev
 	$(BIN)/synthtutor models pull smollm2-135m
 	bash tests/export/install_validators.sh
 	bash tests/faults/install_mocks.sh
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
@@ -54,7 +59,9 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml providers/*/pyproject.toml
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml providers/*/pyproject.toml tests/requirements.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt -e ".[data,report]" $(PROVIDERS) -e examples/plugin
+# First the build backend: one for all of these packages, not one download of it for each.
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -r tests/requirements.txt -e ".[data,report]" $(PROVIDERS) -e examples/plugin
 	touch $@
 
 $(TRAINING)/bin/python:

@@ -32,7 +32,7 @@ def _commands() -> dict[str, tuple[str, ...]]:
 def main() -> None:
     """Print the table."""
     asked = options(__doc__)
-    times = 3 if asked.quick else 10
+    times = 1 if asked.quick else 10
     heading(f"Start-up, medians of {times}")
     lines: list[tuple[object, ...]] = []
     bare = 0.0

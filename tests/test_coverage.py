@@ -84,3 +84,16 @@ def test_variations_of_one_row_lie_far_apart(size: int) -> None:
     drawn = coverage([size], 0)
     neighbours = {cell(drawn.draw(0, v)) for v in range(min(size, 3))}
     assert len(neighbours) == min(size, 3)
+
+
+@given(seeds, st.integers(1, 960))
+def test_however_many_rows_are_drawn_each_value_comes_about_as_often_as_the_others(
+    seed: int, rows: int
+) -> None:
+    many = {"class": 12, "syllabus": 5, "performance": 4, "style": 4}
+    drawn = Coverage({name: [f"{n}" for n in range(of)] for name, of in many.items()}, seed=seed)
+    cells = [drawn.draw(row) for row in range(rows)]
+    for name, of in many.items():
+        counts = Counter(each[name] for each in cells)
+        least = min(counts.values()) if len(counts) == of else 0
+        assert max(counts.values()) - least <= 4

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +116,15 @@ def commands(block: Block) -> Iterator[list[str]]:
             yield words[1:]
 
 
+@cache
+def command_line() -> Any:
+    """All commands and their options."""
+    return typer.main.get_command(app)
+
+
 def fault_of(words: list[str]) -> str | None:
     """What is wrong with a command line: a command or an option that there is not."""
-    command: Any = typer.main.get_command(app)
+    command = command_line()
     while words and hasattr(command, "commands") and not words[0].startswith("-"):
         if words[0] not in command.commands:
             return f"no command {words[0]!r}"
@@ -180,7 +187,7 @@ def leaves(command: Any) -> Iterator[Any]:
 
 def test_the_command_line_page_names_every_command_and_option() -> None:
     told = set(re.findall(r"`(--?[a-z][a-z-]*)`", (DOCS / "command-line.md").read_text()))
-    root: Any = typer.main.get_command(app)
+    root = command_line()
     options = {
         opt
         for command in [root, *leaves(root)]

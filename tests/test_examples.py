@@ -101,7 +101,7 @@ def test_own_rubric_pays_for_the_second_judging_only(tmp_path: Path) -> None:
     assert "writer calls: 3, then 0 more" in told
     assert re.search(r"judge calls: \d+, then [1-9]\d* more", told)
     made = samples(tmp_path / "runs" / "own-rubric")
-    assert {sample["metadata"]["rubric"] for sample in made} == {"misconception-repair@1"}
+    assert {sample["metadata"]["rubric"] for sample in made} == {"misconception-repair@2"}
     assert read_pack(EXAMPLES / "short_reply.yaml")
 
 

@@ -170,6 +170,7 @@ def test_known_examples_come_out_as_known(name: str, numbers: tuple[int, ...], w
     [
         ("What would 62 − 38 be?", ["36"]),
         ("Work out 62-38 = ?", ["36"]),
+        ("Fill in: 62 - 38 = ? + 4", []),
         ("You know that 62 - 38 = 24.", []),
         ("What is 3 × 62 - 38?", []),
         ("What is 62 - 38 - 10?", []),

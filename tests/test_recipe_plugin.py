@@ -71,7 +71,7 @@ def test_an_installed_recipe_is_run_by_name_with_its_own_prompts_or_yours(tmp_pa
         )
         assert done.returncode == 0, done.stderr
         told[name] = asked(tmp_path / f"run-{name}")
-    assert told["own"].startswith("You help a student to go on by themselves.")
+    assert told["own"].startswith("You help a student get unstuck on their own.")
     assert told["mine"] == "Be short."
 
 

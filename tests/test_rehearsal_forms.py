@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from datetime import datetime
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import orjson
 import pytest
@@ -46,7 +48,17 @@ class Nested(BaseModel):
     done: bool
 
 
-FORMS: list[type[Any]] = [Nested, Scenario, Turn, Step]
+class Visit(BaseModel):
+    """What holds itself, and what no words fit into."""
+
+    place: tuple[int, str]
+    at: datetime
+    id: UUID
+    then: list[Visit]
+    instead: Visit | None
+
+
+FORMS: list[type[Any]] = [Nested, Scenario, Turn, Step, Visit]
 
 
 @given(st.sampled_from(FORMS), st.floats(0, 600), st.integers(), st.floats(0, 1))

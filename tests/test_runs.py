@@ -193,6 +193,7 @@ async def test_rejected_samples_are_listed_with_their_reasons(tmp_path: Path) ->
 # ── the stack around a provider ──────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 async def test_faults_are_retried_and_counted(tmp_path: Path) -> None:
     def script(request: Request) -> str | Exception:
         if provider.calls == 3:

@@ -169,6 +169,7 @@ def test_cells_are_counted_made_and_kept() -> None:
     }
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_when_every_sample_is_new() -> None:
     def stream(count: int) -> Iterator[dict[str, Any]]:
         for n in range(count):

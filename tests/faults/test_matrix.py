@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,11 @@ from tests.faults.cases import GOOD, LASTING, PASSING, Case, said
 from tests.faults.running import Happened, Scene, keys, played, ran
 from tests.faults.vendors import VENDORS, Vendor
 
-# In one worker, which plays the matrix once for all of its tests.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fault matrix")]
+pytestmark = pytest.mark.slow
+
+# In one worker each, which plays the cases once for all of their tests.
+MATRIX = pytest.mark.xdist_group("fault matrix")
+NOBODY = pytest.mark.xdist_group("nobody answers")
 
 _CALL_USD = 100 / 1e6 * 1.0 + 10 / 1e6 * 2.0
 _STOPPING = [case for case in PASSING if case.stops]
@@ -34,14 +37,15 @@ def _scene(case: Case, vendor: Vendor) -> Scene:
     return Scene(reply)
 
 
-def _played(folder: Path, cases: Sequence[Case]) -> Matrix:
-    """What happened to each provider in each case, all of them beside each other."""
+@pytest.fixture(scope="module")
+def matrix(scratch: Path) -> Matrix:
+    """What happened to each provider in each case. It is mostly waiting, so all are played at once."""
     happened: dict[tuple[str, str], Happened] = {}
 
     async def one(vendor: Vendor, number: int, case: Case) -> None:
         happened[vendor.name, case.name] = await played(
             vendor,
-            folder / f"{vendor}-{number}",
+            scratch / f"{vendor}-{number}",
             _scene(case, vendor),
             timeout_s=case.timeout_s,
         )
@@ -49,22 +53,12 @@ def _played(folder: Path, cases: Sequence[Case]) -> Matrix:
     async def all_of_them() -> None:
         async with asyncio.TaskGroup() as group:
             for vendor in VENDORS:
-                for number, case in enumerate(cases):
+                for number, case in enumerate((*PASSING, *LASTING)):
                     group.create_task(one(vendor, number, case))
 
     with keys():
         asyncio.run(all_of_them())
     return happened
-
-
-@pytest.fixture(scope="module")
-def passing(scratch: Path) -> Matrix:
-    return _played(scratch / "passing", PASSING)
-
-
-@pytest.fixture(scope="module")
-def lasting(scratch: Path) -> Matrix:
-    return _played(scratch / "lasting", LASTING)
 
 
 def _check(case: Case, happened: Happened) -> None:
@@ -103,16 +97,18 @@ def _check(case: Case, happened: Happened) -> None:
         assert summary.cost_usd == pytest.approx(paid * _CALL_USD)
 
 
+@MATRIX
 @pytest.mark.parametrize("case", PASSING, ids=str)
 @pytest.mark.parametrize("vendor", VENDORS, ids=str)
-def test_what_a_fault_does(vendor: Vendor, case: Case, passing: Matrix) -> None:
-    _check(case, passing[vendor.name, case.name])
+def test_what_a_fault_does(vendor: Vendor, case: Case, matrix: Matrix) -> None:
+    _check(case, matrix[vendor.name, case.name])
 
 
+@MATRIX
 @pytest.mark.parametrize("case", LASTING, ids=str)
 @pytest.mark.parametrize("vendor", VENDORS, ids=str)
-def test_what_a_fault_does_that_lasts(vendor: Vendor, case: Case, lasting: Matrix) -> None:
-    _check(case, lasting[vendor.name, case.name])
+def test_what_a_fault_does_that_lasts(vendor: Vendor, case: Case, matrix: Matrix) -> None:
+    _check(case, matrix[vendor.name, case.name])
 
 
 @pytest.mark.parametrize("case", _STOPPING, ids=str)
@@ -181,6 +177,7 @@ def unanswered(scratch: Path) -> Matrix:
     return happened
 
 
+@NOBODY
 @pytest.mark.parametrize("why", _NOBODY)
 @pytest.mark.parametrize("vendor", VENDORS, ids=str)
 def test_where_nobody_answers_a_few_rows_fail_and_the_run_stops(

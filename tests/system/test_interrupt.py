@@ -142,4 +142,5 @@ def test_a_signal_before_the_first_call_stops_too(options: tuple[str, ...], tmp_
         ended = process.ended()
         assert ended.code == 3, ended.told
         assert "Traceback" not in ended.told
-        assert run.finish().code == 0
+    with server_process("--row-pattern", CALL) as url:  # the same, but answers at once
+        assert replace(run, url=url).finish().code == 0
