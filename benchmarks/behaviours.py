@@ -1,17 +1,14 @@
 """Recipes and a simulated vendor whose replies are as long, and as often wrong, as real ones are.
 
-Its tokenizer is not the estimator's: pieces of at most six letters, digits one by one, which
-comes to 1.12 times as many tokens. The mean length of its replies is drawn anew for each draw and
-prompt, evenly within ±30 % of what the recipe declares; lengths around that mean are lognormal. The
-share of replies that are not in the asked form is drawn anew too, evenly from none to twice the
-behaviour's.
+Its tokenizer (`prose.py`) is not the estimator's. The mean length of its replies is drawn anew for
+each vendor and prompt, evenly within ±30 % of what the recipe declares; lengths around that mean
+are lognormal. The share of replies that are not in the asked form is drawn anew too, evenly from
+none to twice the behaviour's.
 """
 
 from __future__ import annotations
 
-import math
 import random
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +16,9 @@ from functools import partial
 from typing import Any
 
 import orjson
+from prose import WORDS, lognormal, prose, tokens
 from pydantic import BaseModel
+from recording import Combination
 from synthtutor_compatible import Compatible
 from synthtutor_openai import OpenAI
 
@@ -31,7 +30,7 @@ from synthtutor.testing import ScriptedProvider
 from synthtutor.testing.server import OpenAIServer, Reply
 from synthtutor.tutoring import Sample
 
-__all__ = ["CASES", "PROMPTS", "Case", "Vendor", "asking", "rows_of"]
+__all__ = ["CASES"]
 
 _DECLARED_WITHIN = 0.3
 _LONGEST_DIALOGUE = 12
@@ -129,33 +128,8 @@ def _recipe(name: str, function: Callable[..., Any]) -> Recipe[Any]:
 
 # ── the vendor ───────────────────────────────────────────────────────────────────────────────
 
-_AROUND_WORDS = 14  # the tokens of a form's JSON without its words
+_AROUNDWORDS = 14  # the tokens of a form's JSON without its words
 _REFUSAL = "I cannot help with that."
-_PIECES = re.compile(r"[A-Za-z]{1,6}|\d|[^\w\s]")
-_WORDS = [
-    *("the", "denominator", "of", "each", "fraction", "tells", "how", "many", "equal", "parts"),
-    *("make", "a", "whole", "so", "before", "adding", "we", "rewrite", "both", "with", "common"),
-    *("multiple", "and", "compare", "numerators", "step", "by", "which", "part", "would", "you"),
-    *("draw", "first", "because", "it", "explains", "why", "your", "answer", "cannot", "be"),
-    *("right,", "then", "check", "equation:", "3/4", "+", "2/3", "=", "17/12.", "photosynthesis"),
-]
-
-
-def _tokens(text: str) -> int:
-    return len(_PIECES.findall(text))
-
-
-_TOKENS_PER_WORD = _tokens(" ".join(_WORDS)) / len(_WORDS)
-
-
-def _prose(chance: random.Random, tokens: float) -> str:
-    return " ".join(chance.choices(_WORDS, k=max(1, round(tokens / _TOKENS_PER_WORD))))
-
-
-def _lognormal(chance: random.Random, cv: float) -> float:
-    """Around 1, with that variation."""
-    variance = math.log(1 + cv * cv)
-    return chance.lognormvariate(-variance / 2, math.sqrt(variance))
 
 
 @dataclass(frozen=True)
@@ -192,17 +166,17 @@ class Vendor:
         text = _REFUSAL if refused else self._text(kind, messages[0], chance)
         # What a vendor puts around messages, and what its schema comes to.
         around = 3 + 5 * len(messages) + (40 if kind in _FORMS else 0)
-        return text, refused, Usage(sum(map(_tokens, messages)) + around, _tokens(text))
+        return text, refused, Usage(sum(map(tokens, messages)) + around, tokens(text))
 
     def _text(self, kind: str, prompt: str, chance: random.Random) -> str:
-        length = self.means[kind] * _lognormal(chance, self.habits.cv)
+        length = self.means[kind] * lognormal(chance, self.habits.cv)
         if kind not in _FORMS or chance.random() < self.garbles:
-            return _prose(chance, length)
-        length -= _AROUND_WORDS
+            return prose(chance, length)
+        length -= _AROUNDWORDS
         if kind == "problem":
             parts = {
-                "statement": _prose(chance, 0.7 * length),
-                "answer": _prose(chance, 0.3 * length),
+                "statement": prose(chance, 0.7 * length),
+                "answer": prose(chance, 0.3 * length),
             }
             return orjson.dumps(parts).decode()
         if kind == "verdict":
@@ -211,7 +185,7 @@ class Vendor:
             row = random.Random(f"{self.draw} {prompt.split(':')[1]}")
             yes = prompt.count("\n") // 2 >= row.randint(3, 8)
         first, second = _FORMS[kind].model_fields
-        return orjson.dumps({first: _prose(chance, length), second: yes}).decode()
+        return orjson.dumps({first: prose(chance, length), second: yes}).decode()
 
     def scripted(self, request: Request) -> Response:
         """As the scripted provider's script."""
@@ -227,72 +201,86 @@ class Vendor:
 def rows_of(count: int, draw: str) -> list[_Row]:
     """Problems of 25 to 250 words, most of them short."""
     chance = random.Random(f"rows {draw}")
-    lengths = [min(250.0, max(25.0, 70 * _lognormal(chance, 0.6))) for _ in range(count)]
-    words = [" ".join(chance.choices(_WORDS, k=round(length))) for length in lengths]
+    lengths = [min(250.0, max(25.0, 70 * lognormal(chance, 0.6))) for _ in range(count)]
+    words = [" ".join(chance.choices(WORDS, k=round(length))) for length in lengths]
     return [{"text": f"Row {number}: {text}"} for number, text in enumerate(words)]
 
 
 # ── the combinations ───────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True)
-class Case:
-    """A recipe and how the model behaves; ``model`` says by which way it is asked.
-
-    ``only_json`` is an endpoint that promises JSON and not the schema, as many do.
-    """
-
-    name: str
-    recipe: Recipe[Any]
-    habits: _Habits
-    model: str = "scripted/m"
-    batch: bool = False
-    only_json: bool = False
-
-
-CASES = (
-    Case("short", _recipe("short", partial(_chain, prompts=["hint"])), _Habits(0.3)),
-    Case(
-        "long-tailed",
-        _recipe("long-tailed", partial(_chain, prompts=["problem", "solution", "verdict"])),
-        _Habits(0.9),
-    ),
-    Case(
-        "refusing (5 %)",
-        _recipe("refusing", partial(_chain, prompts=["solution", "verdict"])),
-        _Habits(0.5, refuses=0.05),
-    ),
-    Case(
-        "re-asking (0–20 %), HTTP",
-        _recipe("re-asking", partial(_chain, prompts=["problem", "verdict"])),
-        _Habits(0.5, garbles=0.1),
-        "compatible/m",
-        only_json=True,
-    ),
-    Case("dialogue, 3–8 turns", _recipe("dialogue", _dialogue), _Habits(0.6)),
-    Case("fan-out, 3 drafts", _recipe("fan-out", _drafts), _Habits(0.6)),
-    Case(
-        "batch, HTTP",
-        _recipe("batch", partial(_chain, prompts=["solution", "verdict"])),
-        _Habits(0.6),
-        "openai/gpt-4.1-mini",
-        batch=True,
-    ),
-)
+def _case(
+    recipe: Recipe[Any], habits: _Habits, name: str, asking: Any = None, **config: Any
+) -> Combination:
+    scripted = {"models": {"default": "scripted/m"}, "prices": {"scripted/m": [1.0, 4.0]}}
+    return Combination(
+        name, recipe, rows_of, partial(asking or _scripted, habits), scripted | config, PROMPTS
+    )
 
 
 @asynccontextmanager
-async def asking(case: Case, vendor: Vendor) -> AsyncIterator[Provider]:
-    """The provider that the case's model is asked through, with the vendor behind it."""
-    if case.model.startswith("scripted/"):
-        yield ScriptedProvider(vendor.scripted, keep=False, capabilities=Capabilities())
-        return
-    async with OpenAIServer(vendor.served, keep=False) as server:
-        options = {"structured_output": "json"} if case.only_json else {}
-        endpoint = Endpoint(server.base_url, "unused", max_in_flight=100, options=options)
-        provider: Provider
-        provider = OpenAI(endpoint) if case.batch else Compatible(endpoint)
+async def _scripted(habits: _Habits, vendor: str) -> AsyncIterator[Mapping[str, Provider]]:
+    script = Vendor(habits, vendor).scripted
+    yield {"scripted": ScriptedProvider(script, keep=False, capabilities=Capabilities())}
+
+
+@asynccontextmanager
+async def _only_json(habits: _Habits, vendor: str) -> AsyncIterator[Mapping[str, Provider]]:
+    """An endpoint that promises JSON and not the schema, as many do."""
+    async with OpenAIServer(Vendor(habits, vendor).served, keep=False) as server:
+        options = {"structured_output": "json"}
+        provider = Compatible(
+            Endpoint(server.base_url, "unused", max_in_flight=100, options=options)
+        )
         try:
-            yield provider
+            yield {"compatible": provider}
         finally:
             await provider.aclose()
+
+
+@asynccontextmanager
+async def _openai(habits: _Habits, vendor: str) -> AsyncIterator[Mapping[str, Provider]]:
+    async with OpenAIServer(Vendor(habits, vendor).served, keep=False) as server:
+        provider = OpenAI(Endpoint(server.base_url, "unused", max_in_flight=100))
+        try:
+            yield {"openai": provider}
+        finally:
+            await provider.aclose()
+
+
+def _prompted(name: str, *prompts: str) -> Recipe[Any]:
+    return _recipe(name, partial(_chain, prompts=prompts))
+
+
+CASES = (
+    _case(_prompted("short", "hint"), _Habits(0.3), "short"),
+    _case(
+        _prompted("long-tailed", "problem", "solution", "verdict"),
+        _Habits(0.9),
+        "long-tailed, 3 calls",
+    ),
+    _case(
+        _prompted("refusing", "solution", "verdict"), _Habits(0.5, refuses=0.05), "refusing (5 %)"
+    ),
+    _case(
+        _prompted("re-asking", "problem", "verdict"),
+        _Habits(0.5, garbles=0.1),
+        "re-asking (0–20 %), HTTP",
+        _only_json,
+        models={"default": "compatible/m"},
+        prices={"compatible/m": [1.0, 4.0]},
+    ),
+    _case(_recipe("dialogue", _dialogue), _Habits(0.6), "dialogue, 3–8 turns"),
+    _case(_recipe("fan-out", _drafts), _Habits(0.6), "fan-out, 3 drafts"),
+    _case(
+        _prompted("batch", "solution", "verdict"),
+        _Habits(0.6),
+        "batch, HTTP",
+        _openai,
+        models={"default": "openai/gpt-4.1-mini"},
+        prices={},
+        batch=True,
+        batch_wait_s=0.1,
+        batch_poll_s=0.1,
+    ),
+)

@@ -65,7 +65,8 @@ class Estimate:
     prices; ``batch_usd`` the same through the batch APIs; ``unpriced_calls`` counts the others.
     ``seconds`` is how long it takes live, ``binding`` what it waits for. ``enough`` is how many
     of the rows must have been made for the dollars to be within ``near`` (a share), None where none
-    are to go by.
+    are to go by. ``unrehearsed`` is the standard error, as a share of the dollars, that comes of
+    rehearsing only some of the rows where billed ones are gone by.
     """
 
     rows: int
@@ -80,6 +81,7 @@ class Estimate:
     binding: str
     enough: int | None = None
     near: float = NEAR
+    unrehearsed: float = 0.0
     savings: Sequence[tuple[str, float]] = ()
     counting: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, str] = field(default_factory=dict)
@@ -136,7 +138,9 @@ def estimated(
         parts.append(("control", site, control(site, controls, like, tariff)))
     stages = [_stage(kind, site, part, tariff) for kind, site, part in parts]
     priced = [stage for stage in stages if stage.cost_usd is not None]
-    cost, enough = _bill(stages, [part for _, _, part in parts], rows, all_rows, known, near)
+    cost, enough, unrehearsed = _bill(
+        stages, [part for _, _, part in parts], rows, all_rows, known, near
+    )
     in_batches = set(batched)
     batch = _sum(
         stage.cost_usd * (BATCH_SHARE if stage.model in in_batches else 1.0)
@@ -157,6 +161,7 @@ def estimated(
         binding=binding,
         enough=enough,
         near=near,
+        unrehearsed=unrehearsed,
     )
 
 
@@ -193,8 +198,8 @@ def _bill(
     all_rows: int,
     evidence: Evidence | None,
     near: float,
-) -> tuple[Range, int | None]:
-    """The dollars of all stages, and how many rows it takes to have them within ``near``.
+) -> tuple[Range, int | None, float]:
+    """The dollars of all stages, how many rows it takes to have them within ``near``, ``unrehearsed``.
 
     Of what was billed the sums of whole samples count: stages of one sample vary together, or even
     each other out.
@@ -204,7 +209,7 @@ def _bill(
     measured = [(cost, part) for cost, part in both if part.worth is not None and cost.expected]
     expected = math.fsum(cost.expected for cost, _ in measured)
     if evidence is None or not expected:
-        return _sum(cost for cost, _ in both), None
+        return _sum(cost for cost, _ in both), None, 0.0
     samples: dict[bytes, float] = {}
     for _, part in measured:
         for name, worth in (part.worth or {}).items():
@@ -213,7 +218,7 @@ def _bill(
     unsure = math.fsum(abs(part.unsure) for _, part in measured)
     low, high = shares(spent, rows, unsure, evidence)
     whole = Range(expected * max(0.0, 1 - low), expected, expected * (1 + high))
-    return whole + rest, needed(spent, near, all_rows)
+    return whole + rest, needed(spent, near, all_rows), unsure * rows / expected
 
 
 def _sum(ranges: Iterable[Range]) -> Range:

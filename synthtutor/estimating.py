@@ -8,11 +8,15 @@ recipe and models beside it, and from what the recipe declares.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
+
+import orjson
 
 from synthtutor.billed import Done, billed_prompts, done_in, evidence_for
 from synthtutor.config import RunConfig
@@ -25,15 +29,20 @@ from synthtutor.prices import Price, cheaper_models, price_of
 from synthtutor.provider import BatchProvider, CountingProvider, Endpoint, Provider
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.rehearsal import Expected, Lengths, Rehearsal, Rehearsing, in_form, rehearse
+from synthtutor.samplings import PerSample
 from synthtutor.session import CallSite, Role
+from synthtutor.sources import limited
 from synthtutor.stack import endpoint_of, models_of
 from synthtutor.tokens import Counter, calibrated, counter_for
 
-__all__ = ["costs_nothing", "estimate"]
+__all__ = ["Basis", "basis_of", "costs_nothing", "estimate"]
 
 _NO_KEY = "no-key-is-needed-to-estimate"
 _TOKENS_OF_A_STRING = 22.0
 _TOKENS_OF_PROSE = 250.0
+_MORE = 5  # times as many rows, where what is known of rows says much of their bills
+# So many of the first rows show how large the forms to fill in are on average.
+_FORMS_SEEN, _FIRST_ROWS = 20, 200
 _EXACTLY_COUNTED = 10  # prompts a model; each is a call to the vendor, which costs nothing
 
 
@@ -71,6 +80,80 @@ async def estimate(
     nothing. ``compare`` names models to price the same tokens with; ``most`` is how many rows are
     rehearsed, ``near`` the share within which ``enough`` rows bring the bill. Raises ConfigError for what would keep the run from starting.
     """
+    given: dict[str, Any] = {"recipe": recipe, "providers": providers, "exact": exact}
+    rows = list(limited(rows, config.n)) if isinstance(rows, Iterator) else rows
+    basis = await basis_of(config, folder, rows=rows, most=most, **given)
+    found = basis.estimate(near=near, compare=compare)
+    if found.unrehearsed > near / 5 and found.rows > most:
+        more = await basis_of(config, folder, rows=rows, most=_MORE * most, **given)
+        found = more.estimate(near=near, compare=compare)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What an estimate is made of: what was rehearsed, what was billed, and each model's terms.
+
+    ``unusable`` are the assumed shares of replies that are asked for again, by role and prompt.
+    """
+
+    config: RunConfig
+    found: Rehearsal
+    evidence: Evidence | None
+    done: Done
+    models: Mapping[str, _Model]
+    unusable: Mapping[tuple[str, str], float]
+
+    def estimate(self, *, near: float = NEAR, compare: Iterable[str] = ()) -> Estimate:
+        """The arithmetic, with arguments as those of `estimate`."""
+        prices = {name: model.price for name, model in self.models.items()}
+        result = self._with_prices(prices, near)
+
+        def priced(other: Mapping[str, Price]) -> Estimate:
+            return self._with_prices(other, near)
+
+        return replace(
+            result,
+            savings=_savings(self.config, result, prices, priced, compare),
+            counting={name: model.counter.how for name, model in self.models.items()},
+            prices={
+                name: f"{price.source}"
+                f"{f', as {price.match}' if price.match not in ('', name) else ''}"
+                for name, price in prices.items()
+            },
+        )
+
+    def _with_prices(self, prices: Mapping[str, Price], near: float) -> Estimate:
+        found, models = self.found, self.models
+        controls = PerSample() if self.done.controls else found.controls.of(0)
+        return estimated(
+            rows=found.left,
+            all_rows=found.rows,
+            rehearsed=found.samples,
+            also_rehearsed=found.also,
+            controls=controls,
+            evidence=self.evidence,
+            prices=prices,
+            spread={name: model.counter.spread for name, model in models.items()},
+            limits=self.config.limits(),
+            paid_usd=self.done.paid_usd,
+            batched=[n for n, model in models.items() if isinstance(model.provider, BatchProvider)],
+            unusable=self.unusable,
+            near=near,
+        )
+
+
+async def basis_of(
+    config: RunConfig,
+    folder: Path,
+    *,
+    recipe: Recipe[Any] | None = None,
+    rows: Iterable[Any] | None = None,
+    providers: Mapping[str, Provider] | None = None,
+    exact: bool = False,
+    most: int = 200,
+) -> Basis:
+    """Rehearse, and read what was billed, with arguments as those of `estimate`, which says what it raises."""
     recipe = recipe or find_recipe(config.recipe)
     check(config, recipe)
     evidence, journal = evidence_for(config, recipe, folder)
@@ -78,11 +161,18 @@ async def estimate(
         models = _models(config, recipe, providers or {}, exits, exact=exact)
         if journal is not None:
             _calibrate(models, billed_prompts(journal))
-        roles = _roles(config, recipe, models, _lengths(recipe, evidence, models))
+        lengths = _Lengths(recipe, evidence, models)
+        roles = _roles(config, recipe, models, lengths)
         if rows is None:
             refuse_endless(config, recipe, roles)
         known = evidence.samples.by_sample if evidence is not None and evidence.own else {}
         done = done_in(folder)
+
+        rows = list(limited(rows, config.n)) if isinstance(rows, Iterator) else rows
+        first = min(config.n or _FIRST_ROWS, _FIRST_ROWS)
+        briefly = config.model_copy(update={"n": first, "controls": 0})
+        await rehearse(briefly, recipe, roles, rows=rows, most=_FORMS_SEEN)
+        lengths.settle()
 
         async def rehearsed() -> Rehearsal:
             return await rehearse(
@@ -92,7 +182,7 @@ async def estimate(
         found = await rehearsed()
         if exact and await _count_exactly(models):
             found = await rehearsed()
-    return _priced(config, found, evidence, models, done, _unusable(roles), near, compare)
+    return Basis(config, found, evidence, done, models, _unusable(roles))
 
 
 def costs_nothing(config: RunConfig) -> bool:
@@ -105,48 +195,6 @@ def costs_nothing(config: RunConfig) -> bool:
         if price_of(model, free=free, given=prices).per_million != (0.0, 0.0):
             return False
     return True
-
-
-def _priced(
-    config: RunConfig,
-    found: Rehearsal,
-    evidence: Evidence | None,
-    models: Mapping[str, _Model],
-    done: Done,
-    unusable: Mapping[tuple[str, str], float],
-    near: float,
-    compare: Iterable[str],
-) -> Estimate:
-    limits = config.limits()
-
-    def with_prices(prices: Mapping[str, Price]) -> Estimate:
-        return estimated(
-            rows=found.left,
-            all_rows=found.rows,
-            rehearsed=found.samples,
-            also_rehearsed=found.also,
-            controls=found.controls.of(0) if not done.controls else type(found.controls)(),
-            evidence=evidence,
-            prices=prices,
-            spread={name: model.counter.spread for name, model in models.items()},
-            limits=limits,
-            paid_usd=done.paid_usd,
-            batched=[n for n, model in models.items() if isinstance(model.provider, BatchProvider)],
-            unusable=unusable,
-            near=near,
-        )
-
-    prices = {name: model.price for name, model in models.items()}
-    result = with_prices(prices)
-    return replace(
-        result,
-        savings=_savings(config, result, prices, with_prices, compare),
-        counting={name: model.counter.how for name, model in models.items()},
-        prices={
-            name: f"{price.source}{f', as {price.match}' if price.match not in ('', name) else ''}"
-            for name, price in prices.items()
-        },
-    )
 
 
 def _savings(
@@ -273,10 +321,54 @@ def _unusable(roles: Mapping[str, Role]) -> dict[tuple[str, str], float]:
 # ── how long replies will be ─────────────────────────────────────────────────────────────────
 
 
-def _lengths(
-    recipe: Recipe[Any], evidence: Evidence | None, models: Mapping[str, _Model]
-) -> Lengths:
-    """Billed replies' mean where there are some, else what the recipe declares, else the form's."""
+class _Lengths:
+    """How long a reply is expected to be: as `Lengths`.
+
+    As long as billed replies were on average where there are some, else what the recipe declares,
+    else what the form suggests. Where rows ask for larger and smaller forms (so many criteria, so
+    many exchanges) a reply is as much longer as its form is larger than the average one; what that is,
+    the first calls show, until `settle`.
+    """
+
+    def __init__(
+        self, recipe: Recipe[Any], evidence: Evidence | None, models: Mapping[str, _Model]
+    ) -> None:
+        self._declared = recipe.output_tokens
+        self._models = models
+        self._billed = _billed_lengths(evidence)
+        self._sizes: dict[tuple[str, str], list[float]] = {}
+        self._usual: dict[tuple[str, str], float] | None = None
+
+    def settle(self) -> None:
+        """From now on the forms so far are the usual ones."""
+        self._usual = {place: fmean(sizes) for place, sizes in self._sizes.items()}
+
+    def __call__(self, site: CallSite, request: Request) -> Expected:
+        place = site.role, site.stage
+        size = self._by_form(site.schema, request)
+        if self._usual is None:
+            self._sizes.setdefault(place, []).append(size)
+        usual = (self._usual or {}).get(place, size)
+        known = self._billed.get(place)
+        declared = self._declared.get(site.stage)
+        if known is not None:
+            return Expected(known.visible * size / usual, known.reasoning)
+        visible = size if declared is None else declared * size / usual
+        return Expected(visible, self._thought(request))
+
+    def _thought(self, request: Request) -> float:
+        capabilities = self._models[request.model].provider.capabilities(request.model_name)
+        effort = request.settings.reasoning_effort or ("low" if capabilities.reasons else None)
+        return _THOUGHT.get(effort or "", 0.0)
+
+    @staticmethod
+    def _by_form(schema: Schema | None, request: Request) -> float:
+        if schema is None:
+            return min(_TOKENS_OF_PROSE, request.settings.max_tokens / 2)
+        return _size_of(orjson.dumps(schema.strict))
+
+
+def _billed_lengths(evidence: Evidence | None) -> dict[tuple[str, str], Expected]:
     billed: dict[tuple[str, str], Expected] = {}
     if evidence is not None:
         for site in evidence.samples.sites():
@@ -284,27 +376,16 @@ def _lengths(
             thought = total.reasoning_tokens / total.calls
             visible = max(1.0, total.output_tokens / total.calls - thought)
             billed[site.role, site.stage] = Expected(visible, thought)
-
-    def length(site: CallSite, request: Request) -> Expected:
-        found = billed.get((site.role, site.stage))
-        if found is not None:
-            return found
-        declared = recipe.output_tokens.get(site.stage)
-        capabilities = models[request.model].provider.capabilities(request.model_name)
-        effort = request.settings.reasoning_effort or ("low" if capabilities.reasons else None)
-        thought = _THOUGHT.get(effort or "", 0.0)
-        return Expected(_by_form(site.schema, request) if declared is None else declared, thought)
-
-    return length
+    return billed
 
 
-def _by_form(schema: Schema | None, request: Request) -> float:
-    """From the schema: its punctuation and names, and a sentence for each string."""
-    if schema is None:
-        return min(_TOKENS_OF_PROSE, request.settings.max_tokens / 2)
+@lru_cache(maxsize=4096)
+def _size_of(definition: bytes) -> float:
+    """Tokens of a form filled in: its punctuation and names, and a sentence for each string."""
     import random
 
-    bare = in_form(schema, 0, random.Random(0))
+    strict = orjson.loads(definition)
+    bare = in_form(Schema("form", strict, strict), 0, random.Random(0))
     strings = len(re.findall(r'":"|\["|","', bare))
     return len(bare) / 4 + strings * _TOKENS_OF_A_STRING
 

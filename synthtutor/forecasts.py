@@ -1,15 +1,16 @@
 """What one prompt in one role will take: by billed samples, or by declared lengths.
 
-Billed samples are corrected by what the rehearsal knows of each row: a regression estimator
-(Cochran, *Sampling Techniques*, ch. 7) whose slopes are the billed share of each counted prompt
-token, and what else is seen to follow the length of the prompt.
+Billed samples are corrected by what the rehearsal knows of each row: how many calls it makes, how
+long its prompts are, and how large the forms that it asks to be filled in. That is the ratio
+estimator of W. G. Cochran, *Sampling Techniques*, ch. 6, for each kind of figure, and on what it
+leaves a regression on the length of the prompt (ch. 7).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 from synthtutor.intervals import interval, slope_of
 from synthtutor.messages import Usage
@@ -25,6 +26,14 @@ _PAIRS = 3  # samples both rehearsed and billed that are worth comparing
 _ANOTHER_RUN = 0.05  # assumed: a standard error, for rows and prompts that are not quite the same
 _KINDS = tuple(each.name for each in fields(Usage))
 _PROMPT = ("input_tokens", "cache_read_tokens", "cache_write_tokens")
+# Which figure of the rehearsal each billed one goes with.
+_FOLLOWS = {
+    "calls": "calls",
+    "output_tokens": "output_tokens",
+    "reasoning_tokens": "output_tokens",
+    "seconds": "output_tokens",
+    **dict.fromkeys(_PROMPT, "input_tokens"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,53 +154,82 @@ def measured(
     mean, real = rehearsed.mean(site), billed.mean(site)
     weights = tariff.weights(real, site)
     pairs = {
-        name: (made.get(site, Figures()).input_tokens, billed.by_sample[name].get(site, Figures()))
+        name: (made.get(site, Figures()), billed.by_sample[name].get(site, Figures()))
         for name, made in also.by_sample.items()
         if name in billed.by_sample
     }
-    slopes, middle = Figures(), 0.0
+    known, middle = _Known(), Figures()
     if evidence.own and len(pairs) >= _PAIRS:
-        middle = math.fsum(x for x, _ in pairs.values()) / len(pairs)
-        slopes = _slopes([x for x, _ in pairs.values()], [y for _, y in pairs.values()])
-        counted = middle * len(billed.by_sample) / billed.count
-        real = _positive(real + slopes * (mean.input_tokens - counted))
+        known = _Known.of(list(pairs.values()))
+        middle = sum((known.of_one(x) for x, _ in pairs.values()), Figures()) * (1 / len(pairs))
+        made = middle * (len(billed.by_sample) / billed.count)
+        real = _positive(real + known.of_one(mean) + made * -1.0)
     elif mean.calls and abs(real.calls / mean.calls - 1) < 0.15:
         # Of other rows: how long these rows' prompts are is known better from the rehearsal.
         real = _positive(_longer(real, mean.input_tokens * real.calls / mean.calls))
-    explained = _dot(weights, slopes)
     worth = {
         name: _dot(weights, made.get(site, Figures()))
-        - explained * (pairs[name][0] - middle if name in pairs else 0.0)
+        - (_dot(weights, known.of_one(pairs[name][0]) + middle * -1.0) if name in pairs else 0.0)
         for name, made in billed.by_sample.items()
     }
-    inputs = [figures.input_tokens for figures in rehearsed.at(site)]
-    unsure = explained * _standard_error(inputs, min(1.0, rehearsed.count / max(1, rows)))
+    foreseen = [_dot(weights, known.of_one(figures)) for figures in rehearsed.at(site)]
+    unsure = _standard_error(foreseen, min(1.0, rehearsed.count / max(1, rows)))
     part = Forecast(real * rows, 0.0, 0.0, evidence.source, worth, unsure)
     low, high = shares(list(worth.values()), rows, part.unsure, evidence)
     return replace(part, low=max(0.0, 1 - low), high=1 + high)
 
 
-def _slopes(counted: Sequence[float], billed: Sequence[Figures]) -> Figures:
-    """What a counted prompt token more brings of each kind of figure."""
-    found = {}
-    for name in Figures.names():
-        amounts = [getattr(figures, name) for figures in billed]
-        ratio = _ratio(counted, amounts) if name in _PROMPT else 0.0
-        rest = [y - ratio * x for x, y in zip(counted, amounts, strict=True)]
-        found[name] = ratio + slope_of(counted, rest)
-    return Figures(**found)
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the rehearsal of a row says of its bill.
+
+    Each kind of figure follows the rehearsed one of its kind (``ratios``: a ratio estimator,
+    Cochran ch. 6) where that leaves less unexplained than nothing would: replies the size of the
+    form that is asked for, and all of them the number of calls. What is left may follow the length
+    of the prompt (``slopes``).
+    """
+
+    ratios: Figures = field(default_factory=Figures)
+    slopes: Figures = field(default_factory=Figures)
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[Figures, Figures]]) -> _Known:
+        """From samples both rehearsed and billed."""
+        counted = [made.input_tokens for made, _ in pairs]
+        ratios, slopes = {}, {}
+        for name, own in _FOLLOWS.items():
+            amounts = [getattr(billed, name) for _, billed in pairs]
+            like = [getattr(made, own) for made, _ in pairs]
+            ratios[name] = ratio = _ratio(like, amounts)
+            rest = [y - ratio * x for x, y in zip(like, amounts, strict=True)]
+            slopes[name] = slope_of(counted, rest)
+        return cls(Figures(**ratios), Figures(**slopes))
+
+    def of_one(self, made: Figures) -> Figures:
+        """What rehearsed figures explain of the billed ones, up to a constant."""
+        into = made.input_tokens
+        return Figures(
+            **{
+                name: getattr(self.ratios, name) * getattr(made, own)
+                + getattr(self.slopes, name) * into
+                for name, own in _FOLLOWS.items()
+            }
+        )
 
 
 def _ratio(counted: Sequence[float], billed: Sequence[float]) -> float:
-    """Prompt tokens billed for each one counted, unless real prompts go their own ways.
+    """What is billed for each one counted, unless real samples go their own ways.
 
     As in a dialogue, whose prompts hold replies that no rehearsal knows: there the ratio would
-    multiply what is chance in the rehearsal.
+    multiply what is chance in the rehearsal. So it must explain as much as a slope that is twice
+    its standard error.
     """
     whole = math.fsum(counted)
     ratio = math.fsum(billed) / whole if whole else 0.0
     rest = [y - ratio * x for x, y in zip(counted, billed, strict=True)]
-    return ratio if _variance(rest) <= 1.0001 * _variance(billed) + 1e-9 else 0.0
+    unexplained, all_of_it = _variance(rest), _variance(billed)
+    worth_it = (all_of_it - unexplained) * (len(billed) - 2) >= 4 * unexplained
+    return ratio if worth_it else 0.0
 
 
 def _variance(figures: Sequence[float]) -> float:

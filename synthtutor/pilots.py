@@ -20,9 +20,10 @@ from synthtutor.estimating import estimate
 from synthtutor.provider import Provider
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.runs import Live, opened
-from synthtutor.sources import Occurrences, evenly
+from synthtutor.sources import Occurrences
+from synthtutor.spreading import spread
 
-__all__ = ["FIRST", "Watched", "make_pilot", "pilot_until"]
+__all__ = ["FIRST", "Watched", "make_pilot", "more_rows", "pilot_until"]
 
 FIRST = 20  # rows before the first look at what they cost
 _FEWEST_MORE = 10  # a look after each single row would only cost time
@@ -51,7 +52,8 @@ async def make_pilot(
     async with opened(config, folder, recipe=recipe, rows=rows, providers=providers) as live:
 
         def chosen(every: Iterable[Any]) -> list[Any]:
-            return evenly(_without(every, live.recipe.name, done) if done else every, count)
+            left = _without(every, live.recipe.name, done) if done else every
+            return spread(left, count, f"pilot {config.seed} {len(done)}")
 
         with watched(live), suppress(BudgetExceeded):
             await live.make_some(chosen)
@@ -83,9 +85,18 @@ async def pilot_until(
         going = await make_pilot(config, folder, count, more=before >= 0, watched=watched, **given)
         found = await estimate(config, folder, near=near, **given, **options)
         made = found.all_rows - found.rows
-        if not going or found.enough is None or made <= before or _known(found, near, config.batch):
+        count = 0 if made <= before else more_rows(found, near, batch=config.batch)
+        if not going or not count:
             return found
-        count, before = max(_FEWEST_MORE, made // 4, min(found.enough - made, made)), made
+        before = made
+
+
+def more_rows(found: Estimate, near: float, *, batch: bool = False) -> int:
+    """How many rows more to make for the dollars to be within ``near``: 0 where they are, or cannot be."""
+    if found.enough is None or _known(found, near, batch):
+        return 0
+    made = found.all_rows - found.rows
+    return max(_FEWEST_MORE, made // 4, min(found.enough - made, made))
 
 
 def _known(found: Estimate, near: float, batch: bool) -> bool:

@@ -35,6 +35,8 @@ from synthtutor.recipes.recipe import Recipe
 from synthtutor.samplings import PerSample, Site
 from synthtutor.session import CallSite, Role, RunContext, call_at_hand
 from synthtutor.sources import Occurrences, limited
+from synthtutor.spreading import Spread
+from synthtutor.structured import OF_FORMAT
 
 __all__ = ["Expected", "Rehearsal", "rehearse"]
 
@@ -147,7 +149,7 @@ async def rehearse(
     ``roles`` are asked as they are, so their providers should be `Rehearsing`.
     """
     every = limited(recipe_rows(config, recipe).rows if rows is None else rows, config.n)
-    even, wanted, count, left = _chosen(recipe.name, every, most, also, done)
+    even, wanted, count, left = _chosen(recipe.name, every, most, also, done, config.seed)
     rubric = rubric_of(config, recipe)
     folders = [Path(config.prompts)] if config.prompts else []
     prompts = Prompts(*folders, recipe=recipe.prompts)
@@ -225,12 +227,16 @@ def _scratch() -> Any:
 
 
 def _chosen(
-    name: str, rows: Iterable[Any], most: int, also: Collection[bytes], done: Collection[bytes]
+    name: str,
+    rows: Iterable[Any],
+    most: int,
+    also: Collection[bytes],
+    done: Collection[bytes],
+    seed: int,
 ) -> tuple[list[Any], list[Any], int, int]:
     """At most ``most`` of the rows that are not done, evenly; the wanted ones; how many rows, how many left."""
-    even: list[Any] = []
+    even = Spread[Any](most, f"rehearsal {seed}")
     wanted: list[Any] = []
-    step = 1
     count = left = 0
     with Occurrences() as occurrences:
         for row in rows:
@@ -238,16 +244,10 @@ def _chosen(
             sample = sample_id(name, "sample", row, occurrences) if also or done else b""
             if sample in also:
                 wanted.append(row)
-            if sample in done:
-                continue
-            if left % step == 0:
-                even.append(row)
-                if len(even) == 8 * most:
-                    even, step = even[::2], 2 * step
-            left += 1
-    if len(even) > most:
-        even = [even[place * len(even) // most] for place in range(most)]
-    return even, wanted, count, left
+            if sample not in done:
+                even.add(row)
+                left += 1
+    return even.chosen(), wanted, count, left
 
 
 def in_form(
@@ -297,12 +297,21 @@ class _Form:
     odds: float
     declared: Mapping[str, float]
 
-    def value(self, schema: Mapping[str, Any], words: float, name: str = "") -> object:
+    def value(
+        self,
+        schema: Mapping[str, Any],
+        words: float,
+        name: str = "",
+        within: tuple[str, ...] = (),
+    ) -> object:
+        """One that satisfies it; ``within`` are the types around it, of which some hold themselves."""
         if "$ref" in schema:
-            return self.value(self.defs[schema["$ref"].rsplit("/", 1)[-1]], words, name)
+            type_ = schema["$ref"].rsplit("/", 1)[-1]
+            return self.value(self.defs[type_], words, name, (*within, type_))
+        again = len(set(within)) < len(within)
         for several in ("anyOf", "oneOf"):
-            if several in schema:
-                return self.value(schema[several][0], words, name)
+            if several in schema:  # the last is null where a field is optional: there it may end
+                return self.value(schema[several][-1 if again else 0], words, name, within)
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:
@@ -315,13 +324,11 @@ class _Form:
             case "integer" | "number" as kind:
                 return _number(schema, whole=kind == "integer")
             case "array":
-                most = schema.get("maxItems", 3)
-                count = max(schema.get("minItems", 0), min(3, most))
-                return [self.value(schema.get("items", {}), words) for _ in range(count)]
+                return [self.value(item, words, "", within) for item in _items(schema, again)]
             case "null":
                 return None
         fields = schema.get("properties", {})
-        return {field: self.value(own, words, field) for field, own in fields.items()}
+        return {field: self.value(own, words, field, within) for field, own in fields.items()}
 
     def _choice(self, values: Sequence[Any], name: str) -> object:
         known = [self.declared.get(f"{name}={value}") for value in values]
@@ -335,7 +342,16 @@ class _Form:
         # Words of their own, so that how many there are leaves the choices after them as they are.
         own = random.Random(self.chance.random())
         text = _words(words, own).ljust(schema.get("minLength", 0), ".")
+        text = OF_FORMAT.get(schema.get("format", ""), text)
         return text[: schema.get("maxLength", len(text))]
+
+
+def _items(schema: Mapping[str, Any], again: bool) -> Sequence[Mapping[str, Any]]:
+    """The schemas of an array's items: a tuple's each its own; as few as may be in what holds itself."""
+    if "prefixItems" in schema:
+        return list(schema["prefixItems"])
+    most = 0 if again else min(3, schema.get("maxItems", 3))
+    return [schema.get("items", {})] * max(schema.get("minItems", 0), most)
 
 
 def _number(schema: Mapping[str, Any], *, whole: bool) -> float:

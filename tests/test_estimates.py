@@ -121,6 +121,25 @@ def test_where_prompts_go_their_own_ways_the_rehearsals_chance_is_not_multiplied
     assert found.total().input_tokens == pytest.approx(100 * mean, rel=0.05)
 
 
+def test_how_many_calls_a_row_makes_is_known_before_they_are_billed() -> None:
+    """As where a belief is asked for after each turn of a given dialogue: the pilot had short ones."""
+    chance = random.Random(3)
+    counted = [Figures(calls, 900 * calls, 200 * calls) for calls in (1, 2, 3, 4, 5, 2, 3, 1, 4, 5)]
+    billed = [
+        Figures(f.calls, f.input_tokens, 150 * f.calls * chance.uniform(0.9, 1.1)) for f in counted
+    ]
+    found = forecast(
+        100,
+        of([Figures(12, 900 * 12, 200 * 12)], first=50),
+        also_rehearsed=of(counted),
+        evidence=own(of(billed)),
+    )
+    assert found.total().calls == pytest.approx(100 * 12)
+    assert found.total().output_tokens == pytest.approx(100 * 12 * 150, rel=0.05)
+    spread = found.cost_usd.high / found.cost_usd.expected - 1
+    assert spread < 0.1, "what was foreseen leaves nothing open"
+
+
 def test_billed_samples_that_made_no_call_count() -> None:
     billed = of([Figures(1, 100, 10)] * 10).of(20)
     found = forecast(1000, of([Figures(1, 100, 10)]), evidence=own(billed))

@@ -7,15 +7,16 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from statistics import fmean
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, create_model
 
 from synthtutor.config import RunConfig
 from synthtutor.errors import ConfigError, RubricError
 from synthtutor.estimates import Estimate
-from synthtutor.estimating import costs_nothing, estimate
+from synthtutor.estimating import basis_of, costs_nothing, estimate
 from synthtutor.messages import Message, Request, Response, Usage
 from synthtutor.pilots import make_pilot
 from synthtutor.provider import Capabilities
@@ -176,6 +177,62 @@ class Made(BaseModel):
     text: str
 
 
+def form_of(lines: int) -> type[BaseModel]:
+    exact = Annotated[list[str], Field(min_length=lines, max_length=lines)]
+    return create_model("Lines", lines=(exact, ...))
+
+
+@recipe(name="of-many-sizes", output_tokens={"text": 300.0})
+async def of_many_sizes(session: Session, row: dict[str, Any]) -> Sample:
+    await session.generate(form_of(row["lines"]), "Write lines.")
+    return Sample([Message("user", "?"), Message("assistant", "!")])
+
+
+async def test_a_larger_form_is_expected_to_be_answered_at_more_length(tmp_path: Path) -> None:
+    made = [{"lines": 2 + number % 4, "number": number} for number in range(60)]
+    asks = ScriptedProvider(capabilities=PAID)
+    basis = await basis_of(
+        config(recipe=of_many_sizes.name),
+        tmp_path,
+        recipe=of_many_sizes,
+        rows=made,
+        providers={"scripted": asks},
+    )
+    found = [
+        each.output_tokens
+        for one in basis.found.samples.by_sample.values()
+        for each in one.values()
+    ]
+    assert len(set(found)) == 4
+    assert max(found) > 1.8 * min(found)
+    assert fmean(found) == pytest.approx(300, rel=0.1), "what is declared is the average"
+    assert asks.calls == 0
+
+
+@recipe(name="of-many-calls")
+async def of_many_calls(session: Session, row: dict[str, Any]) -> Sample:
+    for number in range(row["calls"]):
+        await session.generate(str, f"{row['calls']} {number} why")
+    return Sample([Message("user", "?"), Message("assistant", "!")])
+
+
+async def test_more_rows_are_rehearsed_where_that_says_what_they_cost(tmp_path: Path) -> None:
+    chance = random.Random(4)
+    made = [{"calls": chance.choice([1, 1, 1, 9]), "number": n} for n in range(150)]
+    asks = {"scripted": ScriptedProvider(lambda _: "because", capabilities=PAID)}
+    given: dict[str, Any] = {"recipe": of_many_calls, "rows": made, "providers": asks}
+    settings = config(recipe=of_many_calls.name)
+    await make_pilot(settings, tmp_path, 12, **given)
+    found = await estimate(settings, tmp_path, most=30, **given)
+    calls = sum(row["calls"] for row in made)
+    assert found.calls + asks["scripted"].calls == pytest.approx(calls), "all were looked at"
+
+
+async def test_rows_out_of_an_iterator_are_read_once(tmp_path: Path) -> None:
+    found = await asked(tmp_path, iter(rows(30)))
+    assert (found.rows, found.calls) == (30, 30)
+
+
 async def test_where_nobody_sees_to_the_form_some_replies_are_asked_for_again(
     tmp_path: Path,
 ) -> None:
@@ -275,9 +332,8 @@ async def test_rows_that_are_none_cost_nothing_in_the_rest_either(tmp_path: Path
 async def test_a_pilot_goes_evenly_through_the_rows(tmp_path: Path) -> None:
     vendor = provider()
     await pilot(tmp_path / "run", rows(100), 5, vendor)
-    assert sorted(int(r.messages[0].content.split()[0]) for r in vendor.requests) == [
-        pytest.approx(place, abs=3) for place in (0, 20, 40, 60, 80)
-    ]
+    made = sorted(int(r.messages[0].content.split()[0]) for r in vendor.requests)
+    assert [number // 20 for number in made] == [0, 1, 2, 3, 4], "one out of each twenty"
 
 
 # ── by an earlier run beside it ──────────────────────────────────────────────────────────────

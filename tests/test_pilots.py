@@ -69,7 +69,7 @@ async def test_rows_are_added_until_the_bill_is_known_well_enough(tmp_path: Path
 
 
 async def test_nearer_takes_more_rows(tmp_path: Path) -> None:
-    for name, near in (("far", 0.25), ("near", 0.05)):
+    for name, near in (("far", 0.5), ("near", 0.05)):
         await pilot_until(config(), tmp_path / name, near, **given())
     assert made(tmp_path / "far")[0] == 20
     assert made(tmp_path / "near")[0] > 100

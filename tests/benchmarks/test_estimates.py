@@ -20,7 +20,7 @@ def test_each_combination_has_a_line_whose_figures_agree() -> None:
     assert done.returncode == 0, done.stderr
     lines = [re.split(r" *\| *", line)[1:-1] for line in done.stdout.splitlines() if "|" in line]
     columns, _, *found = lines
-    assert len(found) >= 6
+    assert len(found) >= 17
     assert len({line[0] for line in found}) == len(found)
     goals = [n for n, name in enumerate(columns) if "within" in name or "holds" in name]
     assert len(goals) == 6
@@ -30,5 +30,5 @@ def test_each_combination_has_a_line_whose_figures_agree() -> None:
             share, word = line[n].split()
             assert 0 <= int(share.rstrip("%")) <= 100
             assert word == ("reached" if int(share.rstrip("%")) >= 90 else "MISSED")
-        assert 20 <= int(line[columns.index("its rows")]) <= 120
-    assert "CPU seconds" in done.stdout.splitlines()[-1]
+        assert 20 <= int(line[columns.index("its rows")]) <= 60
+    assert "seconds" in done.stdout.splitlines()[-1]
