@@ -46,6 +46,7 @@ class Bucket:
     """A token bucket that settles: what was reserved too much or too little carries over."""
 
     def __init__(self, per_minute: float) -> None:
+        self.per_minute = per_minute
         # aiolimiter lets a whole window pass at once, so a short window is a small burst.
         self._burst = max(1.0, per_minute / 60 * _BURST_S)
         self._limiter = AsyncLimiter(self._burst, self._burst / per_minute * 60)
@@ -183,6 +184,7 @@ class Limited:
     ``priority`` is asked for each call: the highest goes first where calls queue. ``careful``
     begins with a handful of calls, and with more as replies come: for endpoints that limit rates,
     until they have said how. A server of one's own has no such limits, and gets its calls at once.
+    ``warn`` is told, once, of a call that takes minutes of the user's own limit.
     """
 
     def __init__(
@@ -193,8 +195,10 @@ class Limited:
         priority: Callable[[], int] = lambda: 0,
         careful: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        warn: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._priority = priority
+        self._warn: Callable[[str], None] | None = warn
         self._provider = provider
         self.pacing = Pacing(clock, careful=careful)
         self.window = Window(
@@ -218,6 +222,7 @@ class Limited:
         ticket = None
         try:
             if self._counts_tokens or self._requests is not None:
+                self._tell(request.model, cost)
                 await self._reserve(cost)
             ticket = self.pacing.ticket()
             response = await self._provider.complete(request)
@@ -258,6 +263,20 @@ class Limited:
         # Each turn sleeps the whole pause; another turn only if a later reply has prolonged it.
         while (wait := self.paused_s) > 0:  # noqa: ASYNC110
             await asyncio.sleep(wait)
+
+    def _tell(self, model: str, cost: Cost) -> None:
+        """Say, the first time, that a single call takes more than a minute of what was declared."""
+        if self._warn is None:
+            return
+        for bucket, amount in self._amounts(cost.into, cost.out):
+            if amount > bucket.per_minute:
+                self._warn(
+                    f"a call to {model} is expected to take {amount:,.0f} tokens: under a limit of "
+                    f"{bucket.per_minute:,.0f} a minute it waits for {amount / bucket.per_minute:,.0f} "
+                    "minutes; give a higher limit or a smaller max_tokens"
+                )
+                self._warn = None
+                return
 
     def _settle(self, reserved: Cost, response: Response) -> None:
         used = response.usage

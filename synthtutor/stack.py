@@ -55,7 +55,11 @@ class _Builder:
         capabilities = base.capabilities(model.partition("/")[2])
         limits = _capped(self.config.limits(), capabilities.max_in_flight)
         limited = Limited(
-            Gate(base, self.stop), limits, priority=calls_landed, careful=not capabilities.free
+            Gate(base, self.stop),
+            limits,
+            priority=calls_landed,
+            careful=not capabilities.free,
+            warn=self.warn,
         )
         self.stack.limited[model] = limited
         live: Provider = Retrying(limited, on_retry=self.on_retry)

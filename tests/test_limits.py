@@ -322,6 +322,20 @@ def test_a_call_larger_than_a_whole_burst_passes_in_time() -> None:
     assert virtually(work()) == pytest.approx(29, abs=2)
 
 
+@pytest.mark.parametrize(("limit", "told"), [(20.0, 1), (60_000.0, 0)])
+def test_a_call_that_waits_for_minutes_is_told_of_once(limit: float, told: int) -> None:
+    async def work() -> list[str]:
+        warnings: list[str] = []
+        limits = Limits(tokens_per_minute=limit)
+        limited = Limited(Slow(), limits, clock=loop_time, warn=warnings.append)
+        await ask(limited, 2)
+        return warnings
+
+    warnings = virtually(work())
+    assert len(warnings) == told
+    assert all("under a limit of 20 a minute" in text for text in warnings)
+
+
 # ── the wrapper ──────────────────────────────────────────────────────────────────────────────
 
 

@@ -47,6 +47,7 @@ class Display:
     def __init__(self, console: Console) -> None:
         self.console = console
         self._shown: object = None
+        self._warned = ""
 
     @contextmanager
     def showing(self, now: Now) -> Iterator[None]:
@@ -69,7 +70,7 @@ class Display:
 
     def tick(self, now: dict[str, Any]) -> None:
         """Show what has changed since the last time."""
-        changed = (now["rows"], now["calls"], now["in_flight"])
+        changed = (now["rows"], now["calls"], now["in_flight"], now["warning"])
         if changed != self._shown:
             self._shown = changed
             self.show(now)
@@ -89,6 +90,9 @@ class Display:
             highlight=False,
             soft_wrap=True,
         )
+        if now["warning"] not in ("", self._warned):
+            self._warned = now["warning"]
+            self.note(f"  warning: {self._warned}")
 
     def note(self, text: str) -> None:
         """A line for people."""

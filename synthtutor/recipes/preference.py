@@ -97,7 +97,7 @@ async def _degraded(scene: Scene) -> Pair:
     side = scene.side if steered else None
     least, most = kind.bounds(length_of(good), side, scene.terms.window)
     bad = bad if bad is not None else await _spoilt(scene, good, least, most)
-    if not least <= length_of(bad) <= most:
+    if not (session.rehearsing or least <= length_of(bad) <= most):
         reason = "length: the rejected reply is not as long as it should be"
         return Pair(good, bad, (), about, "rejected", [reason])
     extended = session.rubric.extended(own_criteria([dict(entry) for entry in row.rubric]))
@@ -143,7 +143,7 @@ async def _spoilt(scene: Scene, good: str, least: int, most: int) -> str:
             found=found,
         )
         found = length_of(bad)
-        if least <= found <= most:
+        if scene.session.rehearsing or least <= found <= most:
             break
     return bad
 

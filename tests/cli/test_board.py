@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from synthtutor.cli.board import board, recent
+from synthtutor.cli.display import Display
 from synthtutor.cli.summary import money, print_summary
 from tests.report.made import made
 
@@ -83,3 +84,15 @@ def test_a_summary_is_broken_between_words_on_a_terminal_and_not_at_all_in_a_fil
     assert max(map(len, narrow.splitlines())) <= 60
     assert max(map(len, whole.splitlines())) > 60
     assert narrow.split() == whole.split(), "no word is broken and none is lost"
+
+
+def test_where_output_is_piped_each_new_warning_is_told_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    display = Display(Console(file=io.StringIO()))
+    for warning in ("", "HTTP 429: slow down", "HTTP 429: slow down", "HTTP 503: overloaded"):
+        display.tick({**NOW, "warning": warning})
+    assert capsys.readouterr().err.splitlines() == [
+        "  warning: HTTP 429: slow down",
+        "  warning: HTTP 503: overloaded",
+    ]
