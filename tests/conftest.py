@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,7 +21,10 @@ settings.register_profile("quick", settings.get_profile("steady"), max_examples=
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Whoever leaves out the slow tests wants an answer soon: fewer examples of each property."""
+    """Signals as in a terminal; whoever leaves out the slow tests wants an answer soon: fewer examples."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Started in the background of a shell: programs that tests start and interrupt would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.load_profile("quick" if "not slow" in config.option.markexpr else "steady")
 
 

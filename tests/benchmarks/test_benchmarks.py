@@ -38,7 +38,15 @@ def test_each_benchmark_prints_its_table(script: str, column: str) -> None:
 
 
 def test_every_benchmark_is_run_here() -> None:
-    shared = {"behaviours", "measuring", "workload"}
+    shared = {
+        "behaviours",
+        "measuring",
+        "prose",
+        "recipe_cases",
+        "recipe_vendor",
+        "recording",
+        "workload",
+    }
     # Tests of their own, beside this one and, where torch is, among those of training.
     elsewhere = {"rate_limits", "calibrate_tokens", "estimates", "train_speed"}
     assert {path.stem for path in _BENCHMARKS.glob("*.py")} - shared - elsewhere == set(_SCRIPTS)

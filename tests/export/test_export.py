@@ -27,12 +27,12 @@ def test_every_format_writes_under_its_own_name(
 ) -> None:
     if name in ("parquet", "hf-dataset"):
         pytest.importorskip("datasets")
-    for sample in samples:  # what some formats need that not every recipe gives
+    for number, sample in enumerate(samples):  # what some formats need that not every recipe gives
         turn = {"turn": 1, "speaker": "tutor", "text": "Which part?"}
         sample["metadata"] |= {
             "pair": {"rejected": "Because."},
             "people": {"decision": "accept"},
-            "label": 1,
+            "label": number % 2,
             "file": "one/x",
             "k12": K12,
             "grading": {"input": "Q: Why? Student Answer: So.", "group": "why"},
