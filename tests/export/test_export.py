@@ -41,7 +41,8 @@ def test_every_format_writes_under_its_own_name(
             "belief_states": [],
             **dict.fromkeys(("student_persona", "question", "solution"), ""),
         }
-    assert export(iter(samples), tmp_path / FORMATS[name].name, format=name) == 3
+    written = export(iter(samples), tmp_path / FORMATS[name].name, format=name)
+    assert written == (2 if name == "grading" else 3), "there, as many of each label"
     assert [entry.name for entry in tmp_path.iterdir()] == [FORMATS[name].name]
 
 
