@@ -30,6 +30,8 @@ from synthtutor.testing import ScriptedProvider
 from synthtutor.testing.server import OpenAIServer
 from synthtutor.tutoring import Sample
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 PAID = Capabilities()
 PRICES = {"scripted/m": [1.0, 4.0], "scripted/other": [2.0, 8.0]}
 

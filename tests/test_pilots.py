@@ -19,6 +19,8 @@ from synthtutor.session import Session
 from synthtutor.testing import ScriptedProvider
 from synthtutor.tutoring import Sample
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 ROWS = [{"question": f"why {number}?"} for number in range(300)]
 
 

@@ -44,6 +44,8 @@ KEYRING = """\
 import json, pathlib
 from keyring.backend import KeyringBackend
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 FILE = pathlib.Path(__file__).with_name("kept.json")
 
 class Drawer(KeyringBackend):

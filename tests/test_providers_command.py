@@ -16,6 +16,8 @@ from synthtutor.testing.server import OpenAIServer
 from tests.system.runs import POSIX
 from tests.threads import serving
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 Say = Callable[..., tuple[int, str, str]]
 
 

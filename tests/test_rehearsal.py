@@ -22,6 +22,8 @@ from synthtutor.session import CallSite, Role, Session
 from synthtutor.sources import BadRow, Occurrences
 from synthtutor.tutoring import Sample
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 WORDS = 30.0
 ROWS = [{"question": f"question {number}"} for number in range(40)]
 

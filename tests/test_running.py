@@ -15,6 +15,8 @@ from synthtutor.config import RunConfig
 from synthtutor.estimates import Estimate, Range
 from synthtutor.estimating import estimate
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 DEAR = RunConfig(recipe="misconception", models={"default": "openai/gpt-5"}, n=20)
 
 

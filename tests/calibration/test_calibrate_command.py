@@ -17,6 +17,8 @@ from synthtutor.errors import ConfigError
 from synthtutor.testing.server import OpenAIServer, Reply
 from tests.threads import serving
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 DATA = Path(__file__).parent / "data"
 app = typer.Typer()
 app.command()(calibrate)

@@ -15,6 +15,8 @@ from synthtutor.errors import ConfigError
 from synthtutor.prompts import Prompts
 from synthtutor.sources import BadRow, read_rows
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 RUN = ("generate", "misconception", "-m", "scripted/any", "-n", "1", "--controls", "0")
 Say = Callable[..., str]
 

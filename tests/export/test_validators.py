@@ -17,7 +17,10 @@ from tests.export.broken import BROKEN, GOOD, conversation, lines
 from tests.export.mutations import changed
 from tests.export.validators import Judge, judges, missing
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(missing() is not None, reason=str(missing())),
+]
 
 _ONLY_WARNED = {"tool-calling", "content-parts", "message-name", "duplicate"}
 

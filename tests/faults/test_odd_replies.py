@@ -12,6 +12,8 @@ from synthtutor.testing.server import Reply
 from tests.faults.running import Scene, keys, played, said_back
 from tests.faults.vendors import VENDORS, Vendor
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 BY_NAME = {vendor.name: vendor for vendor in VENDORS}
 CHAT = ["openai", "compatible", "fireworks"]
 

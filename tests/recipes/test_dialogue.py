@@ -309,6 +309,7 @@ async def test_a_run_that_was_stopped_in_the_middle_goes_on_there(
     assert result.samples()[0]["metadata"]["solved"] is True
 
 
+@pytest.mark.slow
 async def test_an_estimate_sees_all_the_roles(tmp_path: Path) -> None:
     roles = dict.fromkeys(ROLES, "scripted/any")
     config = RunConfig(recipe="dialogue", models=roles, n=6, controls=0)

@@ -12,6 +12,8 @@ from synthtutor.messages import Usage
 from synthtutor.testing.anthropic_wire import AnthropicServer
 from synthtutor.testing.replies import Reply
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 HEADERS = {"x-api-key": "k", "anthropic-version": "2026-10-21"}
 OLD = {"x-api-key": "k", "anthropic-version": "2023-06-01"}
 HI = [{"role": "user", "content": "Hi."}]

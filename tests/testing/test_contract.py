@@ -23,6 +23,8 @@ from synthtutor.provider import (
 from synthtutor.testing.contract import ProviderContract
 from synthtutor.testing.server import FakeServer
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refusal"}
 
 

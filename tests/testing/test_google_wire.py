@@ -13,6 +13,8 @@ from synthtutor.messages import Usage
 from synthtutor.testing.google_wire import GoogleServer
 from synthtutor.testing.replies import Behaviour, Reply, plausible_reply
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 HELLO = {"contents": [{"role": "user", "parts": [{"text": "Hello."}]}]}
 SCHEMA = {"type": "object", "properties": {"hint": {"type": "string"}}, "required": ["hint"]}
 SHAPED = {"responseMimeType": "application/json", "responseJsonSchema": SCHEMA}

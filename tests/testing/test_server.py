@@ -18,6 +18,8 @@ from synthtutor.messages import Usage
 from synthtutor.testing.replies import Reply, fixed, plausible_reply
 from synthtutor.testing.server import OpenAIServer, server_process
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 
 class Hint(BaseModel):
     model_config = ConfigDict(extra="forbid")

@@ -9,6 +9,8 @@ import pytest
 from synthtutor.viewer.guard import HEADERS
 from tests.viewer.viewed import Served, journal, name_of, sample, served
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 RATING = f"/run/0/sample/{name_of(0)}/rating"
 PATHS = [
     "/",

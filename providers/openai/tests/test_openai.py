@@ -251,6 +251,7 @@ def example_of(kind: type[Exception]) -> Exception:
     return kind("said")
 
 
+@pytest.mark.slow
 def test_every_error_of_the_sdk_is_accounted_for() -> None:
     found = {kind.__name__ for kind in defined_by_the_sdk()}
     assert found == {kind.__name__ for kind in MEANINGS} | ELSEWHERE
