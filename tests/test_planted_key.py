@@ -28,6 +28,8 @@ from synthtutor.testing.serving import FakeServer
 from tests.system.runs import unavailable, write_rows
 from tests.threads import serving
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 KEY = "sk-planted-0123456789-abcdefXYZ"
 
 # Provider: (the variable of its key, the fake server that speaks its wire).
@@ -43,8 +45,6 @@ PLACES = ("environment", ".env", "keyring")
 KEYRING = """\
 import json, pathlib
 from keyring.backend import KeyringBackend
-
-pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
 
 FILE = pathlib.Path(__file__).with_name("kept.json")
 

@@ -18,6 +18,8 @@ from synthtutor import tokens
 from synthtutor.messages import Message, Request, Schema, system, user
 from synthtutor.tokens import Counter, calibrated, counter_for
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 # What the vendors' tokenizers say about texts of ours that no rate was fitted to, written by
 # benchmarks/calibrate_tokens.py --counts.
 COUNTED: list[dict[str, Any]] = orjson.loads(

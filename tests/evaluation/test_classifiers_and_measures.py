@@ -13,6 +13,8 @@ from synthtutor.evaluation.goals import Goal, load_goals, reached
 from synthtutor.evaluation.pictures import paired_picture
 from synthtutor.evaluation.text_measures import text_measures
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 
 def test_a_perfect_classifier_and_one_that_says_one_thing_are_told_apart() -> None:
     truth = ["0"] * 30 + ["1"] * 10

@@ -14,6 +14,8 @@ from synthtutor.export.card import Agreed, Card, Source, card_path, limits, rend
 from synthtutor.provider import Capabilities
 from tests.report.made import CALL_USD, made
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 
 def front(text: str) -> dict[str, Any]:
     _, head, _ = text.split("---\n", 2)

@@ -30,6 +30,7 @@ class TestOverPyreqwest(ProviderContract):
         return Compatible(replace(endpoint, options={"transport": "pyreqwest"}))
 
 
+@pytest.mark.slow
 class TestOverHttpx2(ProviderContract):
     model = "compatible/test-model"
 

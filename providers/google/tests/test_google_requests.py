@@ -12,6 +12,8 @@ from synthtutor.messages import Message, Request, Schema, Settings, system, user
 from synthtutor.provider import Endpoint
 from synthtutor.testing.google_wire import GoogleServer
 
+pytestmark = pytest.mark.slow  # as a whole: the fast suite is to answer within a minute
+
 KEY = "AIza-test-0123456789"
 ALL = Settings(
     max_tokens=99, temperature=0.5, top_p=0.75, seed=7, stop=["END"], reasoning_effort="low"
