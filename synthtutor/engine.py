@@ -44,7 +44,7 @@ from synthtutor.sources import BadRow, Occurrences, canonical, json_bytes, unfit
 from synthtutor.stopping import Stop
 from synthtutor.tutoring import Outcome, Sample
 
-__all__ = ["Engine", "Finished", "Progress", "Stop", "sample_id"]
+__all__ = ["Engine", "Finished", "Progress", "sample_id"]
 
 _log = logging.getLogger(__name__)
 logging.getLogger("synthtutor").addHandler(logging.NullHandler())  # silent unless somebody listens

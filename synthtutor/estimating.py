@@ -7,8 +7,9 @@ recipe and models beside it, and from what the recipe declares.
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -31,7 +32,7 @@ from synthtutor.recipes.recipe import Recipe
 from synthtutor.rehearsal import Expected, Lengths, Rehearsal, Rehearsing, in_form, rehearse
 from synthtutor.samplings import PerSample
 from synthtutor.session import CallSite, Role
-from synthtutor.sources import limited
+from synthtutor.sources import kept
 from synthtutor.stack import endpoint_of, models_of
 from synthtutor.tokens import Counter, calibrated, counter_for
 
@@ -78,10 +79,11 @@ async def estimate(
 
     ``exact`` asks the vendors' counting endpoints about a few prompts, which needs a key and costs
     nothing. ``compare`` names models to price the same tokens with; ``most`` is how many rows are
-    rehearsed, ``near`` the share within which ``enough`` rows bring the bill. Raises ConfigError for what would keep the run from starting.
+    rehearsed, ``near`` the share within which ``enough`` rows bring the bill. Raises ConfigError for
+    what would keep the run from starting.
     """
     given: dict[str, Any] = {"recipe": recipe, "providers": providers, "exact": exact}
-    rows = list(limited(rows, config.n)) if isinstance(rows, Iterator) else rows
+    rows = kept(rows, config.n)
     basis = await basis_of(config, folder, rows=rows, most=most, **given)
     found = basis.estimate(near=near, compare=compare)
     if found.unrehearsed > near / 5 and found.rows > most:
@@ -168,7 +170,7 @@ async def basis_of(
         known = evidence.samples.by_sample if evidence is not None and evidence.own else {}
         done = done_in(folder)
 
-        rows = list(limited(rows, config.n)) if isinstance(rows, Iterator) else rows
+        rows = kept(rows, config.n)
         first = min(config.n or _FIRST_ROWS, _FIRST_ROWS)
         briefly = config.model_copy(update={"n": first, "controls": 0})
         await rehearse(briefly, recipe, roles, rows=rows, most=_FORMS_SEEN)
@@ -382,8 +384,6 @@ def _billed_lengths(evidence: Evidence | None) -> dict[tuple[str, str], Expected
 @lru_cache(maxsize=4096)
 def _size_of(definition: bytes) -> float:
     """Tokens of a form filled in: its punctuation and names, and a sentence for each string."""
-    import random
-
     strict = orjson.loads(definition)
     bare = in_form(Schema("form", strict, strict), 0, random.Random(0))
     strings = len(re.findall(r'":"|\["|","', bare))

@@ -20,7 +20,7 @@ from synthtutor.estimating import estimate
 from synthtutor.provider import Provider
 from synthtutor.recipes.recipe import Recipe
 from synthtutor.runs import Live, opened
-from synthtutor.sources import Occurrences
+from synthtutor.sources import Occurrences, kept
 from synthtutor.spreading import spread
 
 __all__ = ["FIRST", "Watched", "make_pilot", "more_rows", "pilot_until"]
@@ -43,7 +43,7 @@ async def make_pilot(
     more: bool = False,
     watched: Watched = nullcontext,
 ) -> bool:
-    """Make ``count`` of the run's rows, evenly chosen; False where a person or the budget stopped it.
+    """Make ``count`` of the run's rows, one by chance of each stretch; False where a person or the budget stopped it.
 
     The same rows each time, unless ``more`` asks for rows that have no outcome yet. Raises what
     would keep the run from going on.
@@ -76,10 +76,11 @@ async def pilot_until(
 
     Each time as many as the rows so far say it takes, and at most twice as many as there are: what a
     few rows say of their own variation is not sure either. It ends too where all rows are made,
-    nothing has a price, or a person or the budget stops it. ``options`` are those of `estimate`. Raises what would
-    keep the run from going on.
+    nothing has a price, or a person or the budget stops it. ``options`` are those of `estimate`.
+    Raises what would keep the run from going on.
     """
-    given: dict[str, Any] = {"recipe": recipe, "rows": rows, "providers": providers}
+    given: dict[str, Any] = {"recipe": recipe, "providers": providers}
+    given["rows"] = kept(rows, config.n)
     count, before = first, -1
     while True:
         going = await make_pilot(config, folder, count, more=before >= 0, watched=watched, **given)

@@ -76,11 +76,11 @@ def recipe_rows(config: RunConfig, recipe: Recipe[Any]) -> Rows[Any]:
 
 
 def make_folder(folder: Path) -> None:
-    """The run's folder, with those above it. Raises ConfigError where there can be none."""
+    """The folder, with those above it. Raises ConfigError where there can be none."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise ConfigError(f"{folder}: is a file; give the run a folder") from None
+        raise ConfigError(f"{folder}: is a file; give another folder with --out") from None
     except OSError as error:
         raise ConfigError(f"{folder}: no folder can be made: {error.strerror}") from None
 

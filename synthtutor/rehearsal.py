@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 
 from synthtutor.config import RunConfig
-from synthtutor.engine import Engine, Stop, sample_id
+from synthtutor.engine import Engine, sample_id
 from synthtutor.journal import Journal
 from synthtutor.messages import Request, Response, Schema, Usage
 from synthtutor.preflight import recipe_rows, rubric_of
@@ -36,6 +36,7 @@ from synthtutor.samplings import PerSample, Site
 from synthtutor.session import CallSite, Role, RunContext, call_at_hand
 from synthtutor.sources import Occurrences, limited
 from synthtutor.spreading import Spread
+from synthtutor.stopping import Stop
 from synthtutor.structured import OF_FORMAT
 
 __all__ = ["Expected", "Rehearsal", "rehearse"]
@@ -64,7 +65,7 @@ Lengths = Callable[[CallSite, Request], Expected]
 class Rehearsal:
     """What was counted: the calls of each rehearsed sample, and of how many rows they stand.
 
-    Of all ``rows``, ``left`` are still to be done. ``samples`` are an even choice of these, each
+    Of all ``rows``, ``left`` are still to be done. ``samples`` are one of each stretch of these, each
     several times where they are few and go by chance;
     ``also`` are those asked for besides. ``controls`` are all of the run's.
     """
@@ -234,7 +235,7 @@ def _chosen(
     done: Collection[bytes],
     seed: int,
 ) -> tuple[list[Any], list[Any], int, int]:
-    """At most ``most`` of the rows that are not done, evenly; the wanted ones; how many rows, how many left."""
+    """At most ``most`` of the rows that are not done, spread; the wanted ones; how many rows, how many left."""
     even = Spread[Any](most, f"rehearsal {seed}")
     wanted: list[Any] = []
     count = left = 0

@@ -21,7 +21,7 @@ import orjson
 from synthtutor.accounts import carry_over
 from synthtutor.batches import Batch
 from synthtutor.config import RunConfig
-from synthtutor.engine import Engine, Finished, Progress, Stop
+from synthtutor.engine import Engine, Finished, Progress
 from synthtutor.errors import (
     BudgetExceeded,
     JournalError,
@@ -51,6 +51,7 @@ from synthtutor.recipes.recipe import Recipe
 from synthtutor.session import Role, RunContext
 from synthtutor.sources import limited
 from synthtutor.stack import Stack, models_of, stacked
+from synthtutor.stopping import Stop
 
 __all__ = ["Live", "Outcome", "Preview", "find_recipe", "models_of", "opened"]
 

@@ -30,6 +30,7 @@ __all__ = [
     "canonical",
     "existing",
     "json_bytes",
+    "kept",
     "limited",
     "read_rows",
     "unfit",
@@ -291,3 +292,8 @@ def _parquet(path: Path) -> Iterator[Record | BadRow]:
 def limited(rows: Iterable[Any], most: int | None) -> Iterator[Any]:
     """The first ``most`` rows, or all."""
     return islice(rows, most)
+
+
+def kept(rows: Iterable[Any] | None, most: int | None) -> Iterable[Any] | None:
+    """Rows that can be gone through several times: those of an iterator, ``most`` at most, as a list."""
+    return list(limited(rows, most)) if isinstance(rows, Iterator) else rows

@@ -69,7 +69,7 @@ def transaction(
         for sql, values in writes:
             connection.execute(sql, values)
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # raised again
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
@@ -89,7 +89,7 @@ def opened(path: Path) -> sqlite3.Connection:
         _check_format(connection, path)
         connection.executescript(SCHEMA)
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
-    except BaseException:
+    except BaseException:  # raised again
         connection.close()
         raise
     return connection

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from synthtutor.engine import Engine, Finished, Stop
+from synthtutor.engine import Engine, Finished
 from synthtutor.errors import (
     InvalidOutput,
     Rejected,
@@ -22,6 +22,7 @@ from synthtutor.messages import Message
 from synthtutor.reading import Reading
 from synthtutor.session import Session
 from synthtutor.sources import BadRow
+from synthtutor.stopping import Stop
 from synthtutor.testing import ScriptedProvider
 from synthtutor.tutoring import Sample
 from tests.doubles import context, echo, reply

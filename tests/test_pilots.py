@@ -77,6 +77,11 @@ async def test_nearer_takes_more_rows(tmp_path: Path) -> None:
     assert made(tmp_path / "near")[0] > 100
 
 
+async def test_rows_that_come_once_are_kept_for_the_next_look(tmp_path: Path) -> None:
+    found = await pilot_until(config(), tmp_path, 0.5, **{**given(), "rows": iter(ROWS)})
+    assert (found.all_rows, made(tmp_path)[0]) == (len(ROWS), 20)
+
+
 async def test_it_ends_where_all_rows_are_made(tmp_path: Path) -> None:
     found = await pilot_until(config(n=25), tmp_path, 0.01, **given())
     assert (found.rows, made(tmp_path)[0]) == (0, 25)

@@ -167,7 +167,7 @@ class Anthropic:
                     yield item["custom_id"], outcome(item, self._key)
         except ProviderError:
             raise
-        except Exception as error:
+        except Exception as error:  # what is none of the SDK's is raised as it is
             raise translated(error, self._key) from None
 
     async def cancel_batch(self, batch: str) -> None:
@@ -201,7 +201,7 @@ class Anthropic:
             yield
         except ProviderError:
             raise
-        except Exception as error:
+        except Exception as error:  # what is none of the SDK's is raised as it is
             # Without its cause: the SDK's errors quote the server, and servers quote keys.
             raise translated(error, self._key) from None
 

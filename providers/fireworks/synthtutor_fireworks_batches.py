@@ -238,7 +238,7 @@ class Batches:
             yield
         except (ProviderError, GeneratorExit):
             raise
-        except Exception as error:
+        except Exception as error:  # what is none of the SDK's is raised as it is
             # Without its cause, which may quote the key.
             raise self._provider.translated(error) from None
 

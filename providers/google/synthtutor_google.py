@@ -225,7 +225,7 @@ class Google:
                 yield
         except ProviderError:
             raise
-        except Exception as error:
+        except Exception as error:  # what is none of the SDK's is raised as it is
             # Without its cause: the SDK's errors quote the server, and servers quote keys.
             raise translated(error, self._key) from None
 

@@ -116,7 +116,7 @@ class ChatCompletions:
             return scrubbed(response, self.key)
         except ProviderError:
             raise
-        except Exception as error:
+        except Exception as error:  # what is none of the SDK's is raised as it is
             # Without its cause: the SDK's errors quote the server, and servers quote keys.
             raise self.translated(error) from None
 
@@ -251,7 +251,7 @@ class OpenAI(ChatCompletions):
             async with asyncio.timeout(self.endpoint.timeout_s):
                 count = self.client.responses.input_tokens.count
                 return answer(await count(**question(self.arguments(request))))
-        except Exception as error:
+        except Exception as error:  # what is none of the SDK's is raised as it is
             raise self.translated(error) from None
 
     # Batches

@@ -139,7 +139,7 @@ class Batches:
         except AttributeError as error:
             # From inside the SDK, which takes any JSON for the object that it expects.
             raise Unavailable(f"the reply about a batch makes no sense: {error}") from None
-        except Exception as error:
+        except Exception as error:  # what is none of the SDK's is raised as it is
             # Without its cause, which may quote the key.
             raise self._provider.translated(error) from None
 

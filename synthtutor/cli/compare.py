@@ -58,10 +58,10 @@ def compare(
 ) -> int:  # fmt: skip
     """Compare systems student by student; with a judge, the same command again resumes."""
     given = locals().copy()
-    from synthtutor.cli.folder import make_folder
     from synthtutor.cli.grading import NotJudged
     from synthtutor.evaluation.compare import compare as compared
     from synthtutor.evaluation.statistics import needs_scipy
+    from synthtutor.preflight import make_folder
 
     needs_scipy()
     names = _names(files, name)

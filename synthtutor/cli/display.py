@@ -20,6 +20,7 @@ from rich.live import Live as RichLive
 
 from synthtutor.cli.board import board, duration, in_batches, spent
 from synthtutor.cli.summary import print_account, print_summary
+from synthtutor.counts import counted
 
 if TYPE_CHECKING:
     from synthtutor.errors import SynthtutorError
@@ -82,10 +83,10 @@ class Display:
         failed = f" · {now['failed']} failed" if now["failed"] else ""
         flying = ""
         if now["in_flight"] is not None:
-            flying = f" · {_calls(now['in_flight'])} in flight{in_batches(now)}"
+            flying = f" · {counted(now['in_flight'], 'call')} in flight{in_batches(now)}"
         self.console.print(
             f"{duration(now['seconds'])} · {now['rows']:,}{of} rows · {now['kept']:,} kept{failed}"
-            f"{flying} · {_calls(now['calls'])} answered · "
+            f"{flying} · {counted(now['calls'], 'call')} answered · "
             f"{now['input_tokens'] + now['output_tokens']:,} tokens · {spent(now)}{eta}",
             highlight=False,
             soft_wrap=True,
@@ -133,10 +134,6 @@ class Display:
 
     def failed(self, error: SynthtutorError) -> None:
         """Say what stopped the run; here the caller prints it, as for every command."""
-
-
-def _calls(number: int) -> str:
-    return f"{number:,} call{'s' * (number != 1)}"
 
 
 class TerminalDisplay(Display):

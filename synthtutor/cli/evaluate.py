@@ -69,8 +69,8 @@ def evaluate(
 ) -> int:  # fmt: skip
     """Judge, check, time and compare with references; the same command again resumes."""
     given = locals().copy()
-    from synthtutor.cli.folder import make_folder
     from synthtutor.cli.grading import NotJudged
+    from synthtutor.preflight import make_folder
 
     source = _source(given)
     folder = out or _folder(source, judge)

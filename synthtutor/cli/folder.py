@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from synthtutor.prices import Price
     from synthtutor.reading import Reading
 
-__all__ = ["journal_of", "legible", "make_folder", "saved_config", "summary_of"]
+__all__ = ["journal_of", "legible", "saved_config", "summary_of"]
 
 
 @contextmanager
@@ -27,17 +27,6 @@ def journal_of(folder: Path) -> Iterator[Reading]:
             yield reading
         finally:
             reading.close()
-
-
-def make_folder(folder: Path) -> None:
-    """Make it, unless it is there. Raises ConfigError where it cannot be made."""
-    from synthtutor.errors import ConfigError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = "is a file, not a folder" if folder.is_file() else error.strerror
-        raise ConfigError(f"{folder}: {why}; give another folder with --out") from None
 
 
 @contextmanager

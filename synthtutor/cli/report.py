@@ -65,7 +65,7 @@ def reported(outcome: Outcome, folder: Path) -> str | None:
         from synthtutor.report import write_report
 
         write_report(folder)
-    except Exception as error:
+    except Exception as error:  # the run is whole without its page
         return (
             f"report.html was not written: {' '.join(str(error).split()) or type(error).__name__}"
         )

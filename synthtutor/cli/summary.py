@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from synthtutor.accounts import folded
+from synthtutor.counts import counted
 
 if TYPE_CHECKING:
     from synthtutor.export.faults import Report
@@ -37,7 +38,7 @@ def print_summary(
     made, kept = summary.made, summary.kept
     say()
     share = f" ({kept / made:.0%})" if made else ""
-    samples = f"{made:,} sample{'s' * (made != 1)} made"
+    samples = f"{counted(made, 'sample')} made"
     say(f"{summary.recipe}: {samples}, {kept:,} kept{share}", "bold")
     dropped = [
         f"{summary.outcomes[name]:,} {name}"
@@ -59,14 +60,8 @@ def print_summary(
         if (folder / name).exists():
             say(f"    {name:<16} {what}")
     if validation is not None:
-        verdict = (
-            "valid"
-            if validation.ok
-            else f"{validation.errors} fault{'s' * (validation.errors != 1)}"
-        )
-        say(
-            f"  finetune.jsonl: {validation.lines:,} line{'s' * (validation.lines != 1)}, {verdict}"
-        )
+        verdict = "valid" if validation.ok else counted(validation.errors, "fault")
+        say(f"  finetune.jsonl: {counted(validation.lines, 'line')}, {verdict}")
         for fault in validation.faults[:3]:
             say(f"    {fault}")
 
@@ -108,18 +103,18 @@ def money(dollars: float, unpriced_calls: int = 0) -> str:
     amount = f"${dollars:.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4f}"
     if not unpriced_calls:
         return amount
-    unknown = f"{unpriced_calls:,} call{'s' * (unpriced_calls != 1)} of unknown price"
+    unknown = f"{counted(unpriced_calls, 'call')} of unknown price"
     return f"{amount} + {unknown}" if dollars else unknown
 
 
 def _controls(say: Say, summary: Summary) -> None:
     controls = summary.controls
     if controls.planted:
-        defects = f"{controls.planted} planted defect{'s' * (controls.planted != 1)}"
+        defects = counted(controls.planted, "planted defect")
         line = f"  judge: caught {controls.caught} of {defects}"
         if controls.unanswered:
             line += f" ({controls.unanswered} unanswered)"
-        sound = f"{controls.planted} sound text{'s' * (controls.planted != 1)}"
+        sound = counted(controls.planted, "sound text")
         line += f", would keep {controls.sound_kept} of {sound}"
         say(line)
 
@@ -145,7 +140,7 @@ def _evidence(say: Say, folder: Path) -> None:
 def _account(say: Say, summary: Summary) -> None:
     cached = f" ({summary.cached_tokens:,} cached)" if summary.cached_tokens else ""
     say(
-        f"  paid: {_calls(summary.calls)} · {summary.input_tokens:,} input{cached} + "
+        f"  paid: {counted(summary.calls, 'call')} · {summary.input_tokens:,} input{cached} + "
         f"{summary.output_tokens:,} output tokens · "
         f"{money(summary.cost_usd, summary.unpriced_calls)}"
     )
@@ -161,14 +156,10 @@ def _account(say: Say, summary: Summary) -> None:
         kind = "" if entry["kind"] == "sample" else f" ({entry['kind']})"
         say(
             f"    {entry['role']}{kind}, {entry['model']}, {entry['stage']}: "
-            f"{_calls(entry['calls'])}, {entry['input_tokens']:,} + {entry['output_tokens']:,} tokens"
+            f"{counted(entry['calls'], 'call')}, {entry['input_tokens']:,} + {entry['output_tokens']:,} tokens"
             f"{_remarks(entry)}"
         )
     _what_for(say, summary)
-
-
-def _calls(number: int) -> str:
-    return f"{number:,} call{'s' * (number != 1)}"
 
 
 def _what_for(say: Say, summary: Summary) -> None:
@@ -184,7 +175,7 @@ def _what_for(say: Say, summary: Summary) -> None:
         say(f"  each kept sample: {money(summary.cost_per_kept_usd)}")
     resumes = summary.resumes
     if resumes.calls:
-        times = f"{resumes.passes} time{'s' * (resumes.passes != 1)}"
+        times = counted(resumes.passes, "time")
         say(
             f"  resuming ({times}) took {resumes.calls:,} replies from the journal: "
             f"{money(resumes.usd)} not paid again"
@@ -198,7 +189,7 @@ def _what_for(say: Say, summary: Summary) -> None:
             f"{money(expected.billed_usd, summary.unpriced_calls)}{ratio}"
         )
     if summary.left is not None:
-        rows = f"{summary.left.rows:,} row{'s' * (summary.left.rows != 1)}"
+        rows = counted(summary.left.rows, "row")
         if summary.left.usd is None:
             say(f"  left: {rows}; what they will cost cannot be said yet")
         else:
@@ -213,7 +204,7 @@ def _remarks(entry: Mapping[str, Any]) -> str:
         remarks.append(f"{entry['cache_read_tokens']:,} input tokens from the cache")
     if entry["asked_again"]:
         remarks.append(
-            f"{entry['asked_again']:,} first replies unusable, asked again "
+            f"asked again {counted(entry['asked_again'], 'time')}, replies unusable, "
             f"for {entry['asked_again_tokens']:,} tokens"
         )
     if entry["refused"]:
@@ -230,7 +221,7 @@ def _warnings(say: Say, summary: Summary) -> None:
     if summary.judge_is_writer:
         say("  note: the judge is the writer; give another one with --model judge=provider/model")
     for model, setting, calls in summary.left_out:
-        say(f"  note: {model} does not take {setting}: not sent in {_calls(calls)}")
+        say(f"  note: {model} does not take {setting}: not sent in {counted(calls, 'call')}")
     if summary.demonstration_models:
         say(
             f"  note: text by {', '.join(summary.demonstration_models)} only shows that the machinery "

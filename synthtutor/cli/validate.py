@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from synthtutor.counts import counted
+
 __all__ = ["validate"]
 
 
@@ -32,11 +34,7 @@ def validate(
     hidden = report.errors + report.warnings - min(most, len(report.faults))
     if hidden > 0:
         typer.echo(f"… and {hidden:,} more")
-    verdict = "no faults" if report.ok else _counted(report.errors, "fault")
-    warnings = f", {_counted(report.warnings, 'warning')}" if report.warnings else ""
-    typer.echo(f"{file}: {_counted(report.lines, 'line')}, {verdict}{warnings}")
+    verdict = "no faults" if report.ok else counted(report.errors, "fault")
+    warnings = f", {counted(report.warnings, 'warning')}" if report.warnings else ""
+    typer.echo(f"{file}: {counted(report.lines, 'line')}, {verdict}{warnings}")
     return 0 if report.ok else 1
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from synthtutor.counts import counted
 from synthtutor.export.destination import replacing
 
 __all__ = ["Agreed", "Card", "Source", "card_path", "render", "write_card"]
@@ -171,7 +172,7 @@ def _place(outcome: str) -> tuple[int, str]:
 
 def _how(card: Card) -> list[str]:
     mode = f", mode {_code(card.mode)}" if card.mode else ""
-    unknown = f"{card.unpriced_calls:,} call{'s' * (card.unpriced_calls != 1)} of unknown price"
+    unknown = f"{counted(card.unpriced_calls, 'call')} of unknown price"
     priced = f" and {unknown}" if card.unpriced_calls else ""
     total = (
         f"{card.calls:,} calls, {card.input_tokens:,} input and {card.output_tokens:,} output tokens: "

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Literal
 
 import orjson
 
+from synthtutor.counts import counted
 from synthtutor.errors import ConfigError
 from synthtutor.export.chat import check_chat
 from synthtutor.export.faults import Ledger, Report, shown
@@ -115,7 +116,7 @@ class _Examination:
             ledger.error(
                 "too-few",
                 "",
-                f"has {self._examples} example{'s' * (self._examples != 1)}; trainers ask for at least {rules.at_least}: add some",
+                f"has {counted(self._examples, 'example')}; trainers ask for at least {rules.at_least}: add some",
             )
         if rules.max_bytes is not None and size > rules.max_bytes:
             ledger.error("file-size", "", f"has {size / _MIB:,.0f} MiB of 512 allowed: split it")

@@ -133,7 +133,7 @@ class _Worker:
         except (TimeoutError, OSError, ValueError):
             await self.stop()  # too slow, or it died, for want of memory perhaps
             return None
-        except BaseException:
+        except BaseException:  # looked after and raised again
             await self.stop()  # cancelled: its answer would be taken for the next one's
             raise
         return verdict

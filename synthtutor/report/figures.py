@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from synthtutor.counts import counted
+
 __all__ = [
     "Figure",
     "Section",
     "Table",
     "count",
-    "counted",
     "money",
     "percent",
     "spoken",
@@ -73,11 +74,6 @@ def percent(share: float | None) -> str:
 def count(number: float) -> str:
     """A number with its thousands apart."""
     return f"{number:,}"
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with what it counts: 1 call, 2 calls."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def money(dollars: float, unpriced_calls: int = 0) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from synthtutor.counts import counted
 from synthtutor.quality.quoting import TRUE_QUOTES
 from synthtutor.report import charts
 from synthtutor.report.attributes import in_order, readable
 from synthtutor.report.facts import Facts
-from synthtutor.report.figures import Figure, Section, count, counted, percent, spoken, table
+from synthtutor.report.figures import Figure, Section, count, percent, spoken, table
 from synthtutor.report.spending import pace, spending
 from synthtutor.report.tally import SCORE_BINS
 

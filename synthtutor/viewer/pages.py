@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from synthtutor.counts import counted
 from synthtutor.errors import ConfigError
 from synthtutor.markup import rendered, shown, visible
 from synthtutor.ratings import Rating
@@ -327,7 +328,7 @@ def _templates() -> jinja2.Environment:
         "share": lambda value: "–" if value is None else f"{value:.0%}",
         "two": lambda value: "–" if value is None else f"{value:.2f}",
         "count": lambda value: f"{value:,}",
-        "counted": lambda value, noun: f"{value:,} {noun}{'s' * (value != 1)}",
+        "counted": counted,
     }
     made.filters.update(filters)
     made.globals.update(ORDERS=queries.ORDERS, PEOPLE=queries.PEOPLE, COUNTED=queries.COUNTED)

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from synthtutor.counts import counted
 from synthtutor.report import charts
-from synthtutor.report.figures import counted, money, percent
+from synthtutor.report.figures import money, percent
 
 STAGE = "judge (control): judge · openai/gpt-4.1"
 
