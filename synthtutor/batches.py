@@ -33,12 +33,13 @@ from synthtutor.errors import (
     Unavailable,
     Unreadable,
 )
+from synthtutor.gathering import BatchPlan, Gathered, Waiting
 from synthtutor.journal import BatchRecord, Journal
 from synthtutor.messages import Request, Response
 from synthtutor.meter import worst_case
 from synthtutor.provider import BatchProvider, BatchStatus, Capabilities, Provider
 
-__all__ = ["BatchPlan", "Batched", "Batching"]
+__all__ = ["Batched", "Batching"]
 
 _ASKED_AT_MOST = 4  # in how many batches one call may be before it fails
 _SUBMITTED_AT_MOST = 6
@@ -49,35 +50,6 @@ _CLOCKS_DIFFER_BY = timedelta(minutes=15)
 
 class Batching(Provider, BatchProvider, Protocol):
     """A provider that has a batch API."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchPlan:
-    """How calls gather. A batch goes off with ``size`` calls, or when none came for ``wait_s`` seconds.
-
-    It is asked after every ``poll_s`` seconds, more often at first.
-    """
-
-    size: int = 10_000
-    wait_s: float = 5.0
-    poll_s: float = 30.0
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """One call that waits. It comes to a response, or to the error that ends this attempt."""
-
-    request: Request
-    size: int
-    outcome: asyncio.Future[Response | ProviderError]
-
-    def resolve(self, outcome: Response | ProviderError) -> None:
-        if not self.outcome.done():
-            self.outcome.set_result(outcome)
-
-    def fail(self, error: BaseException) -> None:
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
 
 
 @dataclass(slots=True, eq=False)
@@ -92,7 +64,7 @@ class Batch:
     status: BatchStatus | None = None
     lost: bool = False
     unclaimed: dict[str, Response | ProviderError] = field(default_factory=dict)
-    _waiting: dict[str, _Waiting] = field(default_factory=dict)
+    _waiting: dict[str, Waiting] = field(default_factory=dict)
     _task: asyncio.Task[None] | None = None
 
 
@@ -119,8 +91,7 @@ class Batched:
         self._live = live
         self._warn = warn
         self._left: dict[str, list[tuple[Batch, str]]] = {}
-        self._gathered: list[_Waiting] = []
-        self._arrived = asyncio.Event()
+        self._gathered = Gathered(plan, provider.batch_limits)
         self._tasks: set[asyncio.Task[None]] = set()
         self._handing_over: set[asyncio.Future[None]] = set()
         self._closing = False
@@ -180,9 +151,9 @@ class Batched:
 
     # ── where a call waits ───────────────────────────────────────────────────────────────────
 
-    def _placed(self, request: Request) -> _Waiting | None:
+    def _placed(self, request: Request) -> Waiting | None:
         """In a batch of an earlier process, or among the gathered; None where it is asked live."""
-        waiting = _Waiting(request, 0, asyncio.get_running_loop().create_future())
+        waiting = Waiting(request, 0, asyncio.get_running_loop().create_future())
         left = self._left.get(_name(request))
         while left:
             batch, item = left.pop(0)
@@ -198,8 +169,7 @@ class Batched:
         if self._live is not None:
             return None
         waiting.size = len(request.to_json())
-        self._gathered.append(waiting)
-        self._arrived.set()
+        self._gathered.add(waiting)
         return waiting
 
     def _remember(self, record: BatchRecord) -> None:
@@ -211,41 +181,11 @@ class Batched:
 
     async def _gather(self) -> None:
         while True:
-            await self._arrived.wait()
-            await self._quiet()
-            waiting = self._taken()
+            waiting = await self._gathered.next()
             if waiting:
                 self._look_after(self._new_batch(waiting))
 
-    async def _quiet(self) -> None:
-        """Wait until a batch is full, or no call has come for a while, or some have waited long."""
-        size = min(self.plan.size, self._provider.batch_limits().requests)
-        loop = asyncio.get_running_loop()
-        latest = loop.time() + 12 * self.plan.wait_s
-        while len(self._gathered) < size:
-            self._arrived.clear()
-            try:
-                async with asyncio.timeout_at(min(latest, loop.time() + self.plan.wait_s)):
-                    await self._arrived.wait()
-            except TimeoutError:
-                return
-
-    def _taken(self) -> list[_Waiting]:
-        """As many of the gathered as one batch may hold; the others stay."""
-        limits = self._provider.batch_limits()
-        room, most = limits.megabytes * 1e6 * 0.8, min(self.plan.size, limits.requests)
-        here = [waiting for waiting in self._gathered if not waiting.outcome.done()]
-        taken: list[_Waiting] = []
-        for waiting in here:
-            if len(taken) == most or (taken and waiting.size > room):
-                break
-            taken.append(waiting)
-            room -= waiting.size
-        self._gathered = here[len(taken) :]
-        (self._arrived.set if self._gathered else self._arrived.clear)()
-        return taken
-
-    def _new_batch(self, waiting: list[_Waiting]) -> Batch:
+    def _new_batch(self, waiting: list[Waiting]) -> Batch:
         named = {f"{_name(one.request)}-{nth}": one for nth, one in enumerate(waiting)}
         batch = Batch(f"synthtutor-{secrets.token_hex(8)}", time.time(), list(named))
         batch._waiting = named

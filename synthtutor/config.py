@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from synthtutor.batches import BatchPlan
 from synthtutor.errors import ConfigError
+from synthtutor.gathering import BatchPlan
 from synthtutor.limits import Limits
 from synthtutor.messages import Settings
 from synthtutor.plugins import split_model

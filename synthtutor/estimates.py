@@ -10,7 +10,7 @@ are declared beforehand, and the interval is as wide as such a guess deserves.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -125,7 +125,7 @@ def estimated(
     tariff = Tariff(prices, spread)
     billed = evidence is not None and evidence.samples.count >= _FEWEST
     known = evidence if billed else None
-    parts: list[tuple[str, Site, Forecast]] = []
+    parts: list[_Part] = []
     for site in _sites(rehearsed, known, prices):
         if known is not None and site in known.samples.sites():
             part = measured(site, rows, rehearsed, also_rehearsed, known, tariff)
@@ -133,9 +133,7 @@ def estimated(
             share = unusable.get((site.role, site.stage), 0.0)
             part = declared(site, rehearsed.mean(site) * rows, rehearsed, tariff, share)
         parts.append(("sample", site, part))
-    for site in controls.sites():
-        like = next((p for _, s, p in parts if s[:2] == site[:2] and p.worth is not None), None)
-        parts.append(("control", site, control(site, controls, like, tariff)))
+    parts += _of_controls(controls, parts, tariff)
     stages = [_stage(kind, site, part, tariff) for kind, site, part in parts]
     priced = [stage for stage in stages if stage.cost_usd is not None]
     cost, enough, unrehearsed = _bill(
@@ -163,6 +161,16 @@ def estimated(
         near=near,
         unrehearsed=unrehearsed,
     )
+
+
+_Part = tuple[str, Site, Forecast]
+
+
+def _of_controls(controls: PerSample, samples: Sequence[_Part], tariff: Tariff) -> Iterator[_Part]:
+    """The forecasts of the controls: as their prompt does with samples, where that was billed."""
+    for site in controls.sites():
+        like = next((p for _, s, p in samples if s[:2] == site[:2] and p.worth is not None), None)
+        yield "control", site, control(site, controls, like, tariff)
 
 
 def _sites(

@@ -20,6 +20,7 @@ from synthtutor.errors import (
     Unavailable,
     Unreadable,
 )
+from synthtutor.gathering import BatchPlan
 from synthtutor.journal import Call, Journal
 from synthtutor.messages import Message, Request, Response, Usage
 from synthtutor.provider import BatchLimits, BatchProvider, BatchStatus, Capabilities, Provider
