@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from synthtutor.batches import Batched, BatchPlan
+from synthtutor.batches import Batched
 from synthtutor.errors import (
     ProviderError,
     RateLimited,
