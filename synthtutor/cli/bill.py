@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from synthtutor.estimates import Estimate, Range, Stage
+    from synthtutor.counts import money
+from synthtutor.estimates import Estimate, Range, Stage
 
 __all__ = ["headline", "print_estimate"]
 
@@ -32,7 +33,7 @@ def print_estimate(console: Console, found: Estimate) -> None:
 
     say(f"estimate: {headline(found)}", "bold")
     if found.paid_usd:
-        say(f"  paid already: {_money(found.paid_usd)}")
+        say(f"  paid already: {money(found.paid_usd)}")
     if found.batch_usd.expected < found.cost_usd.expected:
         say(f"  in batches: {_range(found.batch_usd)}")
     if found.seconds:
@@ -62,12 +63,12 @@ def print_estimate(console: Console, found: Estimate) -> None:
         )
     for model, how in found.counting.items():
         costs = [stage.cost_usd for stage in found.stages if stage.model == model]
-        cost = "unknown" if None in costs else _money(sum(c.expected for c in costs if c))
+        cost = "unknown" if None in costs else money(sum(c.expected for c in costs if c))
         price = found.prices.get(model, "unknown")
         say(f"  {model}: {cost}; prompts by {how}; price: {price}")
     for what, dollars in found.savings[:5]:
         verb = "would save" if dollars >= 0 else "would cost"
-        say(f"  {what} {verb} {_money(abs(dollars))}{'' if dollars >= 0 else ' more'}")
+        say(f"  {what} {verb} {money(abs(dollars))}{'' if dollars >= 0 else ' more'}")
 
 
 def _row(stage: Stage) -> tuple[str, ...]:
@@ -80,14 +81,14 @@ def _row(stage: Stage) -> tuple[str, ...]:
         _count(figures.cache_read_tokens),
         _count(figures.output_tokens),
         _count(figures.reasoning_tokens),
-        "unknown" if stage.cost_usd is None else _money(stage.cost_usd.expected),
+        "unknown" if stage.cost_usd is None else money(stage.cost_usd.expected),
     )
 
 
 def _known(found: Estimate) -> str:
     if not found.unpriced_calls:
-        return _money(found.cost_usd.expected)
-    known = f"{_money(found.cost_usd.expected)} + " if found.cost_usd.expected else ""
+        return money(found.cost_usd.expected)
+    known = f"{money(found.cost_usd.expected)} + " if found.cost_usd.expected else ""
     return f"{known}unknown"
 
 
@@ -101,11 +102,7 @@ def _dollars(found: Estimate) -> str:
 def _range(dollars: Range) -> str:
     if not dollars.expected:
         return "$0.00"
-    return f"{_money(dollars.expected)} ({_money(dollars.low)} to {_money(dollars.high)})"
-
-
-def _money(dollars: float) -> str:
-    return f"${dollars:,.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4f}"
+    return f"{money(dollars.expected)} ({money(dollars.low)} to {money(dollars.high)})"
 
 
 def _count(number: float) -> str:

@@ -21,7 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from synthtutor.cli.summary import money
+from synthtutor.counts import money
 from synthtutor.errors import SynthtutorError
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from synthtutor.accounts import folded
-from synthtutor.counts import counted
+from synthtutor.counts import counted, money
 
 if TYPE_CHECKING:
     from synthtutor.export.faults import Report
     from synthtutor.outputs import Summary
 
-__all__ = ["money", "print_account", "print_summary"]
+__all__ = ["print_account", "print_summary"]
 
 Say = Callable[..., None]
 
@@ -96,15 +96,6 @@ def _folded(text: str, width: int) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def money(dollars: float, unpriced_calls: int = 0) -> str:
-    """Dollars as people write them; calls without a known price are said, never counted as 0."""
-    amount = f"${dollars:.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4f}"
-    if not unpriced_calls:
-        return amount
-    unknown = f"{counted(unpriced_calls, 'call')} of unknown price"
-    return f"{amount} + {unknown}" if dollars else unknown
 
 
 def _controls(say: Say, summary: Summary) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from synthtutor.counts import counted
+from synthtutor.counts import counted, money
 from synthtutor.export.destination import replacing
 
 __all__ = ["Agreed", "Card", "Source", "card_path", "render", "write_card"]
@@ -176,7 +176,7 @@ def _how(card: Card) -> list[str]:
     priced = f" and {unknown}" if card.unpriced_calls else ""
     total = (
         f"{card.calls:,} calls, {card.input_tokens:,} input and {card.output_tokens:,} output tokens: "
-        f"{_money(card.cost_usd)}{priced}, dropped samples and repeated calls included.\n"
+        f"{money(card.cost_usd)}{priced}, dropped samples and repeated calls included.\n"
     )
     return [
         "## How it was made\n",
@@ -193,7 +193,7 @@ def _how(card: Card) -> list[str]:
         total,
         *_table(
             ("role", "model", "calls", "US dollars"),
-            [(role, _code(model), f"{calls:,}", _money(usd)) for role, model, calls, usd in card.costs],
+            [(role, _code(model), f"{calls:,}", money(usd)) for role, model, calls, usd in card.costs],
         ),
     ]  # fmt: skip
 
@@ -247,10 +247,6 @@ def _code(text: str) -> str:
 def _plain(text: str, unwanted: str = "`|<>[]*#") -> str:
     one_line = " ".join(str(text).split())
     return re.sub(f"[{re.escape(unwanted)}]", "", one_line)[:200]
-
-
-def _money(dollars: float) -> str:
-    return f"${dollars:,.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4f}"
 
 
 def _kappa(agreed: Agreed) -> str:

@@ -6,14 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from synthtutor.counts import counted
-
 __all__ = [
     "Figure",
     "Section",
     "Table",
     "count",
-    "money",
     "percent",
     "spoken",
     "table",
@@ -74,15 +71,6 @@ def percent(share: float | None) -> str:
 def count(number: float) -> str:
     """A number with its thousands apart."""
     return f"{number:,}"
-
-
-def money(dollars: float, unpriced_calls: int = 0) -> str:
-    """US dollars; calls without a known price are said, never counted as 0."""
-    amount = f"${dollars:,.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4f}"
-    if not unpriced_calls:
-        return amount
-    unknown = f"{counted(unpriced_calls, 'call')} of unknown price"
-    return f"{amount} + {unknown}" if dollars else unknown
 
 
 def spoken(name: str) -> str:

@@ -14,12 +14,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from synthtutor.counts import counted
+from synthtutor.counts import counted, money
 from synthtutor.export.destination import replacing
 from synthtutor.markup import rendered, visible
 from synthtutor.report.charts import check_renderer, drawn
 from synthtutor.report.facts import Facts, gather
-from synthtutor.report.figures import count, money, percent
+from synthtutor.report.figures import count, percent
 from synthtutor.report.sections import matrix, sections
 from synthtutor.report.spending import moment
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from synthtutor.accounts import Expectation, folded
+from synthtutor.counts import money
 from synthtutor.report import charts
 from synthtutor.report.facts import Facts
-from synthtutor.report.figures import Figure, count, money, spoken, table
+from synthtutor.report.figures import Figure, count, spoken, table
 from synthtutor.report.timeline import Timeline
 
 __all__ = ["moment", "pace", "spending"]

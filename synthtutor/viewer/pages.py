@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from synthtutor.counts import counted
+from synthtutor.counts import counted, money
 from synthtutor.errors import ConfigError
 from synthtutor.markup import rendered, shown, visible
 from synthtutor.ratings import Rating
@@ -336,6 +336,4 @@ def _templates() -> jinja2.Environment:
 
 
 def _money(value: float | None) -> str:
-    if value is None:
-        return "unknown price"
-    return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.4f}"
+    return "unknown price" if value is None else money(value)

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from synthtutor.cli.board import board, recent
 from synthtutor.cli.display import Display
-from synthtutor.cli.summary import money, print_summary
+from synthtutor.cli.summary import print_summary
+from synthtutor.counts import money
 from tests.report.made import made
 
 NOW: dict[str, Any] = {

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from synthtutor.counts import counted
+from synthtutor.counts import counted, money
 from synthtutor.report import charts
-from synthtutor.report.figures import money, percent
+from synthtutor.report.figures import percent
 
 STAGE = "judge (control): judge · openai/gpt-4.1"
 
