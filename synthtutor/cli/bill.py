@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from synthtutor.counts import money
+
 if TYPE_CHECKING:
-    from synthtutor.counts import money
-from synthtutor.estimates import Estimate, Range, Stage
+    from synthtutor.estimates import Estimate, Range, Stage
 
 __all__ = ["headline", "print_estimate"]
 
